@@ -1,0 +1,170 @@
+"""What a string or bytes literal looks like: the class that stands for it in a redacted Trace.
+
+Hand-written character tests instead of regular expressions: ``re`` would double the start-up of a scan.
+"""
+
+from __future__ import annotations
+
+from math import log2
+
+CLASSES = (
+    "empty", "identifier", "dotted", "number", "text", "path", "url", "host", "shell", "code",
+    "hex", "base64", "pickle", "bytecode", "binary",
+)  # fmt: skip
+"""Every class that :func:`looks_like` and :func:`looks_like_bytes` return."""
+
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\n")
+_HEX = frozenset("0123456789abcdefABCDEF")
+_SHELL_MARKS = (" && ", " || ", " | ", ";", "$(", "`", " > ", " >> ", " 2>", " < ", "${")
+_KEYWORDS = ("import ", "lambda", "def ", "class ", "return ", "exec(", "eval(", "print(", "from ", "assert ", "raise ")
+_MARSHAL_CODE = (b"\xe3", b"\x63")
+
+
+def entropy(data: bytes) -> float:
+    """Shannon entropy in bits per byte, rounded to two places."""
+    total = len(data)
+    if total == 0:
+        return 0.0
+    bits = 0.0
+    for symbol in set(data):
+        share = data.count(symbol) / total
+        bits -= share * log2(share)
+    return round(bits, 2) + 0.0
+
+
+def looks_like(text: str) -> str:
+    """Class of a string literal."""
+    if not text:
+        return "empty"
+    if text.isidentifier():
+        return "identifier"
+    if _is_number(text):
+        return "number"
+    head = text[:4096]
+    if "\x80" <= head[0] <= "\x80" and len(head) > 2 and head[1] <= "\x05":
+        return "pickle"
+    if _is_url(head):
+        return "url"
+    if _is_dotted(head):
+        return "host" if _is_host(head) else "dotted"
+    if _is_code(head):
+        return "code"
+    if _is_path(head):
+        return "path"
+    if _is_shell(head):
+        return "shell"
+    return _encoded(head) or ("text" if _printable(head) else "binary")
+
+
+def looks_like_bytes(data: bytes) -> str:
+    """Class of a bytes literal."""
+    if not data:
+        return "empty"
+    if data[0] == 0x80 and len(data) > 2 and data[1] <= 5:
+        return "pickle"
+    if data[:1] in _MARSHAL_CODE and len(data) > 32 and data[1:4] == b"\x00\x00\x00":
+        return "bytecode"
+    try:
+        text = data[:4096].decode("ascii")
+    except UnicodeDecodeError:
+        return "binary"
+    return looks_like(text) if _printable(text) else "binary"
+
+
+def _is_number(text: str) -> bool:
+    if len(text) > 40:
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_url(text: str) -> bool:
+    scheme, mark, rest = text.partition("://")
+    return bool(mark) and 1 < len(scheme) < 20 and scheme.replace("+", "").isalnum() and bool(rest)
+
+
+def _is_dotted(text: str) -> bool:
+    parts = text.split(".", 12)
+    return len(parts) > 1 and all(part.isidentifier() or (part[:1].isdigit() and part.isalnum()) for part in parts)
+
+
+def _is_host(text: str) -> bool:
+    last = text.rsplit(".", 1)[1]
+    parts = text.split(".")
+    return (len(parts) == 4 and all(part.isdigit() for part in parts)) or last in ("com", "net", "org", "io", "onion")
+
+
+def _is_code(text: str) -> bool:
+    if "__" in text and ("(" in text or "." in text):
+        return True
+    for keyword in _KEYWORDS:
+        at = text.find(keyword)
+        begins_word = at == 0 or (at > 0 and not (text[at - 1].isalnum() or text[at - 1] == "_"))
+        if begins_word and (
+            keyword[-1] == "(" or keyword == "import " or "\n" in text or "=" in text or _balanced_call(text)
+        ):
+            return True
+    return _balanced_call(text)
+
+
+def _balanced_call(text: str) -> bool:
+    """``name(...)`` or ``name = ...``: an opening bracket right behind a name, and a closing one."""
+    at = text.find("(")
+    while at > 0:
+        if (text[at - 1].isalnum() or text[at - 1] == "_") and text.find(")", at) > 0:
+            name = text[:at].rsplit(None, 1)[-1]
+            if name.replace(".", "").replace("_", "").isalnum() and not name[0].isdigit():
+                return True
+        at = text.find("(", at + 1)
+    head, mark, _tail = text.partition("=")
+    return bool(mark) and "\n" in text and head.strip().isidentifier()
+
+
+def _is_path(text: str) -> bool:
+    if " " in text or "\n" in text:
+        return False
+    if text[:1] in "/~" or text[:2] in ("./", "..") or text[1:3] in (":\\", ":/"):
+        return len(text) > 1
+    if "/" not in text and "\\" not in text:
+        stem, dot, suffix = text.rpartition(".")
+        return bool(dot) and bool(stem) and 0 < len(suffix) <= 5 and suffix.isalnum() and _printable(text)
+    parts = text.replace("\\", "/").split("/")
+    return all(part.replace(".", "").replace("-", "").replace("_", "").isalnum() for part in parts if part)
+
+
+def _is_shell(text: str) -> bool:
+    words = text.split(None, 6)
+    if not words or not _printable(text):
+        return False
+    command = words[0].rsplit("/", 1)[-1]
+    if not command or not all(letter.isalnum() or letter in "-_.+" for letter in command) or len(command) > 24:
+        return False
+    if any(mark in text for mark in _SHELL_MARKS):
+        return command == command.lower() and len(words) > 1
+    if len(words) < 2 or command != command.lower() or text[-1:] in ".?!:":
+        return False
+    return any(word[:1] in "-/$~<>|&'\"" or "://" in word for word in words[1:]) or (
+        len(words) <= 3 and text.isascii() and all(_wordlike(word) for word in words)
+    )
+
+
+def _wordlike(word: str) -> bool:
+    return all(letter.isalnum() or letter in "-_./'\"" for letter in word)
+
+
+def _encoded(text: str) -> str:
+    if len(text) < 16:
+        return ""
+    symbols = set(text)
+    if symbols <= _HEX and len(text) % 2 == 0:
+        return "hex"
+    if symbols <= _BASE64 and len(text) >= 24 and len(symbols) > 10 and text.rstrip("=\n").find("=") < 0:
+        return "base64"
+    return ""
+
+
+def _printable(text: str) -> bool:
+    return all(letter >= " " or letter in "\t\r\n" for letter in text) and "\x7f" not in text

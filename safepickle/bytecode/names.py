@@ -1,0 +1,22 @@
+"""Canonical names: one spelling for what Python 2 and Python 3 files call the same thing."""
+
+from __future__ import annotations
+
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
+_IMPORT_MAPPING: dict[str, str] = IMPORT_MAPPING
+_NAME_MAPPING: dict[tuple[str, str], tuple[str, str]] = NAME_MAPPING
+
+
+def canonical(module: str, name: str) -> str:
+    """``module.name`` with the Python 2 names that the unpickler's ``fix_imports`` knows translated.
+
+    The translation is applied in every protocol: a name that exists only in Python 2 means its Python 3
+    successor to a reader, whatever the stream declares.
+    """
+    head, dot, rest = name.partition(".")
+    if (module, head) in _NAME_MAPPING:
+        module, head = _NAME_MAPPING[(module, head)]
+    elif module in _IMPORT_MAPPING:
+        module = _IMPORT_MAPPING[module]
+    return f"{module}.{head}{dot}{rest}"

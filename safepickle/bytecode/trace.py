@@ -1,0 +1,292 @@
+"""What a pickle stream would do when loaded, as facts: the unit of data of the whole project.
+
+Features, detectors, the database, feedback and retraining all work on these records and never on the
+file. They are versioned, canonical (same stream, same JSON) and bounded (calls are aggregated by shape).
+The redacted form, which datasets and databases keep, has no literal of the file in it: a string becomes
+its type, length, class and entropy. Names of callables stay.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+SCHEMA = 1
+"""Version of the JSON form. Readers keep a loader for every older version."""
+
+Place = tuple[tuple[str, str], ...]
+"""Steps from the file to a stream: ``(("zip", "archive/data.pkl"), ("gzip", ""))``."""
+
+
+class Descriptor(Record):
+    """One argument of a call, described rather than kept.
+
+    Parameters
+    ----------
+    type
+        ``none bool int float str bytes tuple list dict set global result object unknown``.
+    length
+        Characters, bytes or items; the value's bit length for ``int``; 0 where it has no meaning.
+    looks
+        For ``str`` and ``bytes``: ``empty identifier dotted path url host shell code base64 hex pickle
+        bytecode number text binary``; otherwise empty. See :mod:`safepickle.bytecode.literals`.
+    entropy
+        Shannon entropy of a ``str`` or ``bytes`` in bits per symbol, rounded to two places.
+    ref
+        What a ``global``, ``result`` or ``object`` stands for.
+    items
+        Descriptions of the first items of a container (two levels at the most).
+    literal
+        The value itself, capped; empty in redacted Traces.
+    """
+
+    type: str
+    length: int = 0
+    looks: str = ""
+    entropy: float = 0.0
+    ref: Ref | None = None
+    items: tuple[Descriptor, ...] = ()
+    literal: str = ""
+
+
+class Ref(Record):
+    """Something that can be called or built upon, by the name it resolves to.
+
+    Parameters
+    ----------
+    kind
+        ``global`` (named in the stream), ``attribute`` (of a resolved object, reached by getattr or a
+        dotted name), ``result`` (what a call of `name` returned), ``carrier`` (a partial or the like that
+        holds the callable `name`), ``persistent`` (persistent id), ``extension`` (EXT registry),
+        ``computed`` (its name is not a literal of the stream), ``unknown``.
+    name
+        Canonical dotted name, Python 2 names translated: ``builtins.eval``; empty when unknown.
+    steps
+        How it was reached, in order: opcode names and the callables that were folded.
+    """
+
+    kind: str
+    name: str = ""
+    steps: tuple[str, ...] = ()
+
+
+class Import(Record):
+    """A global that loading imports: resolved `name`, `written` as in the stream (``module name``)."""
+
+    name: str
+    written: str
+    opcode: str
+    offset: int
+    count: int = 1
+
+
+class Call(Record):
+    """A call that loading makes, aggregated over call sites of the same shape.
+
+    Parameters
+    ----------
+    opcode
+        ``REDUCE INST OBJ NEWOBJ NEWOBJ_EX BUILD``, or the implicit ``append extend setitem add
+        persistent_load ext``.
+    callee
+        What is called; for ``BUILD`` the object that is built upon.
+    args
+        One description for each positional argument (for ``BUILD``: the state).
+    result
+        What becomes of the result at any of the sites: a sorted subset of ``built dropped returned stored
+        used``.
+    offset
+        Byte offset of the first site in the stream's bytes.
+    count
+        Number of sites.
+    depth
+        Open marks around the first site.
+    """
+
+    opcode: str
+    callee: Ref
+    args: tuple[Descriptor, ...]
+    result: tuple[str, ...]
+    offset: int
+    count: int = 1
+    depth: int = 0
+
+
+class Oddity(Record):
+    """Something a well-formed file would not have, or a budget that ran out (``budget:<name>``)."""
+
+    kind: str
+    offset: int
+    count: int = 1
+    detail: str = ""
+
+
+class Coverage(Record):
+    """How much was understood: `state` is ``complete``, ``stopped`` (`reason`, `offset`) or ``limited``.
+
+    `understood` and `present` count bytes.
+    """
+
+    state: str
+    reason: str = ""
+    offset: int = 0
+    understood: int = 0
+    present: int = 0
+
+
+class Trace(Record):
+    """One pickle stream, from its first opcode to STOP or to where understanding ended.
+
+    `opcodes` counts executed opcodes by name, `protocol` is (declared or -1, highest used), `offset` and
+    `length` locate the stream in the bytes that `place` leads to, `children` are pickles inside its
+    literals or its raw arrays.
+    """
+
+    place: Place
+    offset: int
+    length: int
+    protocol: tuple[int, int]
+    opcodes: Mapping[str, int]
+    coverage: Coverage
+    imports: tuple[Import, ...] = ()
+    calls: tuple[Call, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
+    children: tuple[Trace, ...] = ()
+
+
+class FileTrace(Record):
+    """A whole file: its streams and what the container readers noticed.
+
+    Parameters
+    ----------
+    size
+        Bytes of the file.
+    container
+        Kind found by content: ``pickle``, ``torch-zip``, ``joblib``, ``npz``, ``gzip(pickle)`` ...;
+        ``unknown`` when no reader knows it.
+    complete
+        Whether every part that a loader could execute was understood to its end.
+    streams
+        Pickle streams in file order.
+    oddities
+        Of the containers; `detail` names the member.
+    """
+
+    size: int
+    container: str
+    complete: bool
+    streams: tuple[Trace, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
+
+    def walk(self) -> list[Trace]:
+        """Every stream, nested ones after the stream that carries them."""
+        found: list[Trace] = []
+        pending = list(reversed(self.streams))
+        while pending:
+            trace = pending.pop()
+            found.append(trace)
+            pending.extend(reversed(trace.children))
+        return found
+
+    def redacted(self) -> FileTrace:
+        """A copy without any literal of the file (also drops nested literals)."""
+        return self.replace(
+            streams=tuple(_redact_trace(trace) for trace in self.streams),
+        )
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal records give equal text."""
+        return json.dumps({"schema": SCHEMA, **_plain(self)}, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> FileTrace:
+        """Read :meth:`to_json`'s text.
+
+        Raises
+        ------
+        ValueError
+            When the text is not a Trace or its schema is newer than this package knows.
+        """
+        try:
+            plain = json.loads(text)
+            schema = plain.pop("schema")
+            load = LOADERS[schema]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a Trace of schema <= {SCHEMA}: {error!r}") from None
+        return load(plain)
+
+
+# --- redaction -----------------------------------------------------------------------------------
+
+
+def _redact_descriptor(descriptor: Descriptor) -> Descriptor:
+    return descriptor.replace(literal="", items=tuple(_redact_descriptor(item) for item in descriptor.items))
+
+
+def _redact_trace(trace: Trace) -> Trace:
+    calls = tuple(call.replace(args=tuple(_redact_descriptor(arg) for arg in call.args)) for call in trace.calls)
+    return trace.replace(calls=calls, children=tuple(_redact_trace(child) for child in trace.children))
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    """Record -> dict without the fields that hold their default."""
+    if isinstance(value, Record):
+        cls = type(value)
+        missing = object()
+        return {name: _plain(field) for name, field in value.__dict__.items() if field != getattr(cls, name, missing)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _descriptor(plain: dict[str, Any]) -> Descriptor:
+    if "ref" in plain:
+        plain["ref"] = _ref(plain["ref"])
+    if "items" in plain:
+        plain["items"] = tuple(_descriptor(item) for item in plain["items"])
+    return Descriptor(**plain)
+
+
+def _ref(plain: dict[str, Any]) -> Ref:
+    if "steps" in plain:
+        plain["steps"] = tuple(plain["steps"])
+    return Ref(**plain)
+
+
+def _call(plain: dict[str, Any]) -> Call:
+    plain["callee"] = _ref(plain["callee"])
+    plain["args"] = tuple(_descriptor(arg) for arg in plain["args"])
+    plain["result"] = tuple(plain["result"])
+    return Call(**plain)
+
+
+def _trace(plain: dict[str, Any]) -> Trace:
+    plain["place"] = tuple((step, member) for step, member in plain["place"])
+    plain["protocol"] = tuple(plain["protocol"])
+    plain["coverage"] = Coverage(**plain["coverage"])
+    for name, make in (("imports", lambda item: Import(**item)), ("calls", _call),
+                       ("oddities", lambda item: Oddity(**item)), ("children", _trace)):  # fmt: skip
+        if name in plain:
+            plain[name] = tuple(make(item) for item in plain[name])
+    return Trace(**plain)
+
+
+def _load_schema_1(plain: dict[str, Any]) -> FileTrace:
+    try:
+        plain["streams"] = tuple(_trace(item) for item in plain.get("streams", ()))
+        plain["oddities"] = tuple(Oddity(**item) for item in plain.get("oddities", ()))
+        return FileTrace(**plain)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"damaged Trace: {error!r}") from None
+
+
+LOADERS = {1: _load_schema_1}

@@ -1,0 +1,98 @@
+"""Root sinks: the one hand-written table of dangerous things.
+
+A root sink is where Python hands control or data to something outside the model file: executing code,
+starting a process, importing, opening files, reaching the network, loading native code, deserialising. What
+else reaches them is derived from source or learned, never listed.
+"""
+
+from __future__ import annotations
+
+KINDS = ("exec", "process", "import", "native", "deserialize", "file", "network")
+"""Kinds of sinks, worst first."""
+
+EFFECTS = {
+    "exec": "runs Python code",
+    "process": "starts a process",
+    "import": "imports a module by name",
+    "native": "loads native code",
+    "deserialize": "loads another serialised object",
+    "file": "opens or changes files",
+    "network": "opens a network connection",
+}
+"""What each kind does, in words."""
+
+_ROOTS = {
+    "exec": """
+        builtins.exec builtins.eval builtins.compile builtins.execfile builtins.breakpoint types.CodeType
+        types.FunctionType
+    """,
+    "process": """
+        os.system os.popen os.execl os.execle os.execlp os.execlpe os.execv os.execve os.execvp os.execvpe os.spawnl
+        os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp os.spawnvpe os.posix_spawn os.posix_spawnp
+        os.fork os.forkpty os.startfile os.kill subprocess.Popen subprocess.run subprocess.call subprocess.check_call
+        subprocess.check_output subprocess.getoutput subprocess.getstatusoutput _posixsubprocess.fork_exec
+        _winapi.CreateProcess pty.spawn
+    """,
+    "import": "builtins.__import__ importlib.import_module importlib.__import__ importlib.reload imp.load_source",
+    "native": """
+        ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.OleDLL ctypes.cdll.LoadLibrary _ctypes.dlopen _imp.create_dynamic
+    """,
+    "deserialize": """
+        pickle.loads pickle.load pickle.Unpickler marshal.loads marshal.load shelve.open
+    """,
+    "file": """
+        builtins.open io.open io.FileIO io.open_code os.open os.remove os.unlink os.rename os.renames os.replace
+        os.rmdir os.removedirs os.mkdir os.makedirs os.symlink os.link os.chmod os.chown os.truncate os.write os.listdir
+        os.scandir
+    """,
+    "network": "socket.socket socket.create_connection socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr",
+}  # fmt: skip
+
+_TWINS = {
+    "posix": "os", "nt": "os", "_io": "io", "_pickle": "pickle", "_socket": "socket", "_pyio": "io",
+    "_frozen_importlib": "importlib", "importlib._bootstrap": "importlib", "cPickle": "pickle", "_ctypes": "ctypes",
+}  # fmt: skip
+"""Modules in C or for one platform, and the public module that re-exports their names."""
+
+SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name in names.split()}
+"""Root sink -> kind."""
+
+
+def sink_kind(name: str) -> str:
+    """Kind of the root sink that a dotted name leads to, or ``""``.
+
+    A name may reach a sink through other modules (``random._os.system``, ``pathlib.os.system``) or through an
+    attribute of the sink (``builtins.eval.__call__``).
+
+    >>> sink_kind("posix.system"), sink_kind("random._os.system"), sink_kind("builtins.eval.__call__")
+    ('process', 'process', 'exec')
+    >>> sink_kind("builtins.eval.__doc__"), sink_kind("collections.OrderedDict")
+    ('', '')
+    """
+    if not name:
+        return ""
+    parts = name.split(".")
+    if parts[-1] == "__call__":
+        del parts[-1]
+    for first in range(len(parts) - 1):
+        kind = _direct(parts[first:])
+        if kind:
+            return kind
+        stripped = parts[first].lstrip("_")
+        if first and stripped and stripped != parts[first]:
+            kind = _direct([stripped, *parts[first + 1 :]])
+            if kind:
+                return kind
+    return ""
+
+
+def _direct(parts: list[str]) -> str:
+    name = ".".join(parts)
+    if name in SINKS:
+        return SINKS[name]
+    module = ".".join(parts[:-1])
+    if module in _TWINS:
+        return SINKS.get(f"{_TWINS[module]}.{parts[-1]}", "")
+    if module in ("__builtins__", "__builtin__"):
+        return SINKS.get(f"builtins.{parts[-1]}", "")
+    return ""

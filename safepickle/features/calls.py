@@ -1,0 +1,173 @@
+"""Facts about single calls, combined by maximum: adding calls to a file can only raise them.
+
+Each call is looked at alone: what is called (a root sink, something computed, something no benign file uses)
+and with what (a shell command, code, a URL, a callable ...). What counts is the worst call, so that a payload
+weighs the same in ten opcodes as in a hundred thousand.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import log1p
+
+from ..bytecode.trace import Call, Descriptor, Trace
+from ..capabilities.sinks import KINDS, sink_kind
+from .prevalence import Prevalence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOOKS = ("shell", "code", "url", "path", "host", "dotted", "base64", "hex", "pickle", "bytecode", "text", "identifier")
+_TELLING = frozenset(("shell", "code", "url", "path", "host", "pickle", "bytecode", "base64", "hex"))
+_IMPLICIT = ("append", "extend", "setitem", "add")
+
+NAMES = (
+    *(f"calls_sink_{kind}" for kind in KINDS),
+    *(f"passes_sink_{kind}" for kind in KINDS),
+    *(f"imports_sink_{kind}" for kind in KINDS),
+    "computed_callee", "carrier_callee", "extension_callee", "unknown_callee", "build_on_global", "persistent_odd",
+    "implicit_on_result", "passes_callable", "calls_attribute", "log_distinct_callees", "longest_steps",
+    "novel_callee", "novel_import", "novel_module", "novel_package", "novel_stdlib_callee", "novel_stdlib_import",
+    "novel_function_call", "novel_class_call", "novel_passed", "novel_built", "novel_implicit", "novel_dropped",
+    "log_novel_callees", "novel_computed",
+    *(f"novel_with_{looks}" for looks in LOOKS),
+    *(f"stdlib_with_{looks}" for looks in LOOKS),
+    *(f"function_with_{looks}" for looks in ("shell", "code", "url", "path", "host", "dotted", "bytecode")),
+    "novel_string_entropy", "novel_only_text_arguments",
+)  # fmt: skip
+MONOTONE = NAMES
+_INDEX = {name: index for index, name in enumerate(NAMES)}
+
+
+def values(traces: list[Trace], prevalence: Prevalence, group: str | None) -> list[float]:
+    """Row of this group; `group` is left out of the prevalence counts."""
+    row = _Row(prevalence, group)
+    for trace in traces:
+        for entry in trace.imports:
+            row.see_import(entry.name, "?" in entry.written.split(" "))
+        for call in trace.calls:
+            row.see_call(call)
+    row.finish()
+    return row.values
+
+
+class _Row:
+    def __init__(self, prevalence: Prevalence, group: str | None) -> None:
+        self.values = [0.0] * len(NAMES)
+        self.prevalence = prevalence
+        self.group = group
+        self.callees: set[str] = set()
+        self.novel: set[str] = set()
+        self.novelties: dict[str, float] = {}
+
+    def raise_to(self, name: str, value: float) -> None:
+        index = _INDEX[name]
+        if value > self.values[index]:
+            self.values[index] = value
+
+    def novelty(self, name: str) -> float:
+        known = self.novelties.get(name)
+        if known is None:
+            known = self.novelties[name] = self.prevalence.novelty(name, self.group) if name else 1.0
+        return known
+
+    def see_import(self, name: str, computed: bool) -> None:
+        novelty = self.novelty(name)
+        self.raise_to("novel_import", novelty)
+        self.raise_to("novel_module", self.novelty(name.rpartition(".")[0] + ".*"))
+        self.raise_to("novel_package", self.novelty(name.partition(".")[0] + ".**"))
+        if is_stdlib(name):
+            self.raise_to("novel_stdlib_import", novelty)
+        kind = sink_kind(name)
+        if kind:
+            self.raise_to(f"imports_sink_{kind}", max(novelty, 0.1))
+        if computed:
+            self.raise_to("novel_computed", 1.0)
+
+    def see_call(self, call: Call) -> None:
+        name = call.callee.name
+        self.callees.add(name)
+        self.raise_to("longest_steps", len(call.callee.steps))
+        self._kind_of_callee(call)
+        kind = sink_kind(name) if call.callee.kind != "result" else ""
+        novelty = self.novelty(name)
+        if kind:
+            self.raise_to(f"calls_sink_{kind}", max(novelty, 0.1))
+        if call.opcode == "persistent_load":
+            self._persistent(call)
+            return
+        self._novel_callee(call, novelty)
+        for argument in _flatten(call.args):
+            self._argument(call, argument, novelty)
+
+    def _kind_of_callee(self, call: Call) -> None:
+        kind = call.callee.kind
+        if kind in ("computed", "carrier", "extension", "unknown"):
+            self.raise_to(f"{kind}_callee", 1.0)
+        elif kind == "attribute":
+            self.raise_to("calls_attribute", self.novelty(call.callee.name))
+        if call.opcode == "BUILD" and kind in ("global", "attribute", "extension", "carrier"):
+            self.raise_to("build_on_global", 1.0)
+        if call.opcode in _IMPLICIT:
+            self.raise_to("implicit_on_result", self.novelty(call.callee.name))
+            self.raise_to("novel_implicit", self.novelty(call.callee.name))
+
+    def _persistent(self, call: Call) -> None:
+        ordinary = bool(call.args) and call.args[0].type in ("tuple", "str", "int")
+        self.raise_to("persistent_odd", 0.0 if ordinary else 1.0)
+
+    def _novel_callee(self, call: Call, novelty: float) -> None:
+        name = call.callee.name
+        if novelty == 1.0:
+            self.novel.add(name)
+        if call.opcode == "BUILD":
+            self.raise_to("novel_built", novelty)
+            return
+        self.raise_to("novel_callee", novelty)
+        if is_stdlib(name):
+            self.raise_to("novel_stdlib_callee", novelty)
+        self.raise_to("novel_function_call" if is_function(call) else "novel_class_call", novelty)
+        if "dropped" in call.result:
+            self.raise_to("novel_dropped", novelty)
+        texts = [argument for argument in call.args if argument.type in ("str", "bytes")]
+        if texts and len(texts) == len(call.args):
+            self.raise_to("novel_only_text_arguments", novelty)
+
+    def _argument(self, call: Call, argument: Descriptor, novelty: float) -> None:
+        if argument.ref is not None and argument.type == "global":
+            self.raise_to("passes_callable", self.novelty(argument.ref.name))
+            self.raise_to("novel_passed", min(1.0, self.novelty(argument.ref.name) + novelty) / 2)
+            kind = sink_kind(argument.ref.name)
+            if kind:
+                self.raise_to(f"passes_sink_{kind}", max(self.novelty(argument.ref.name), 0.1))
+        looks = argument.looks
+        if looks in LOOKS:
+            self.raise_to(f"novel_with_{looks}", novelty)
+            if is_stdlib(call.callee.name):
+                self.raise_to(f"stdlib_with_{looks}", novelty)
+            if is_function(call) and f"function_with_{looks}" in _INDEX:
+                self.raise_to(f"function_with_{looks}", novelty)
+        if looks in _TELLING:
+            self.raise_to("novel_string_entropy", novelty * argument.entropy)
+
+    def finish(self) -> None:
+        self.values[_INDEX["log_distinct_callees"]] = log1p(len(self.callees))
+        self.values[_INDEX["log_novel_callees"]] = log1p(len(self.novel))
+
+
+def is_stdlib(name: str) -> bool:
+    """Whether the top-level module is one of this interpreter's standard library."""
+    return name.partition(".")[0] in sys.stdlib_module_names
+
+
+def is_function(call: Call) -> bool:
+    """Whether a call reads like a function's: REDUCE of a name whose last part begins in lower case."""
+    last = call.callee.name.rpartition(".")[2].lstrip("_")
+    return call.opcode in ("REDUCE", "OBJ", "INST") and last[:1].islower()
+
+
+def _flatten(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+    for descriptor in descriptors:
+        yield descriptor
+        yield from _flatten(descriptor.items)

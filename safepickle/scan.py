@@ -1,0 +1,281 @@
+"""The public API: a file, bytes or a stored Trace -> a report with a verdict and its evidence."""
+
+from __future__ import annotations
+
+import os
+
+from .bytecode.region import Budget, trace_region
+from .bytecode.trace import FileTrace, Oddity, Place, Trace
+from .containers import open_file
+from .ensemble import Bundle, load
+from .errors import BundleError, UnreadableFile
+from .features import SCHEMA, Prevalence, extract
+from .findings import Finding, find
+from .limits import DEFAULT_LIMITS, Limits
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Callable, Mapping, Set
+    from typing import TypeVar
+
+    Buffer = bytes | mmap.mmap
+    T = TypeVar("T")
+
+CHAMPION = os.path.join(os.path.dirname(__file__), "champion")
+"""The model that ships with the package."""
+MAPPED_FROM = 1 << 20
+"""Files of this size and more are mapped rather than read."""
+
+
+class Verdict(Record):
+    """What is said of a Trace: ``benign``, ``suspicious``, ``malicious`` or ``incomplete``, and why."""
+
+    verdict: str
+    score: float
+    detectors: Mapping[str, float]
+    findings: tuple[Finding, ...]
+
+
+class FileReport(Record):
+    """Everything a scan found out about one file.
+
+    Parameters
+    ----------
+    path
+        As given.
+    sha256
+        Of the content, when asked for.
+    size
+        Bytes.
+    container
+        Kind found by content.
+    verdict
+        ``benign``, ``suspicious``, ``malicious`` or ``incomplete``.
+    score
+        Calibrated probability of malicious, 0 to 1.
+    complete
+        Whether everything that a loader could execute was understood.
+    findings
+        Evidence, worst first.
+    detectors
+        Raw score of each detector.
+    oddities
+        Of the containers.
+    trace
+        What loading would do; with the literals of the file.
+    """
+
+    path: str
+    sha256: str | None
+    size: int
+    container: str
+    verdict: str
+    score: float | None
+    complete: bool
+    findings: tuple[Finding, ...]
+    detectors: Mapping[str, float]
+    oddities: tuple[Oddity, ...]
+    trace: FileTrace
+
+
+class Scanner:
+    """Scans files with one model.
+
+    Parameters
+    ----------
+    model
+        Folder of a bundle; the champion that ships with the package when None.
+    limits
+        Budgets of one file.
+    allow
+        Names (``module.name``) whose imports and calls are no evidence.
+
+    Raises
+    ------
+    BundleError
+        When the model is missing, damaged or made for another feature schema.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        allow: Set[str] = frozenset(),
+    ) -> None:
+        self.limits = limits
+        self.allow = frozenset(allow)
+        self.bundle: Bundle = load(CHAMPION if model is None else model, SCHEMA.version)
+        if self.bundle.names != SCHEMA.names:
+            raise BundleError(
+                f"the model {self.bundle.hash[:12]} has other features than this version; install another"
+            )
+        self.prevalence = _prevalence(self.bundle)
+
+    @property
+    def model_version(self) -> str:
+        """First twelve digits of the bundle's hash."""
+        return self.bundle.hash[:12]
+
+    def scan_path(self, path: str, hash: bool = False) -> FileReport:
+        """Scan a regular file.
+
+        Raises
+        ------
+        UnreadableFile
+            When it cannot be opened or read, or is no regular file.
+        """
+        trace, digest = _with_file(path, lambda data: (trace_data(data, self.limits), _sha256(data) if hash else None))
+        return self.report(trace, path, digest)
+
+    def scan_bytes(self, data: bytes, name: str = "<bytes>", hash: bool = False) -> FileReport:
+        """Scan bytes at hand."""
+        return self.report(trace_data(data, self.limits), name, _sha256(data) if hash else None)
+
+    def report(self, trace: FileTrace, path: str, sha256: str | None = None) -> FileReport:
+        """Report on an already traced file."""
+        said = self.judge(trace)
+        return FileReport(
+            path, sha256, trace.size, trace.container, said.verdict, said.score, trace.complete,
+            said.findings, said.detectors, trace.oddities, trace,
+        )  # fmt: skip
+
+    def judge(self, trace: FileTrace) -> Verdict:
+        """The one place where a verdict is made.
+
+        Evidence outranks what was not understood: only a file that is neither malicious nor suspicious can be
+        ``incomplete``.
+        """
+        if self.allow:
+            trace = _without(trace, self.allow)
+        judgement = self.bundle.judge(extract(trace, self.prevalence))
+        findings = find(trace, self.prevalence)
+        verdict = judgement.tier
+        if verdict == "benign" and not trace.complete:
+            verdict = "incomplete"
+        if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
+            findings = (_model_finding(judgement.score, self.bundle.thresholds), *findings)
+        return Verdict(verdict, judgement.score, judgement.detectors, findings)
+
+
+def trace_path(path: str, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
+    """Trace a regular file without judging it.
+
+    Raises
+    ------
+    UnreadableFile
+        When it cannot be opened or read, or is no regular file.
+    """
+    return _with_file(path, lambda data: trace_data(data, limits))
+
+
+def trace_bytes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
+    """Trace bytes without judging them."""
+    return trace_data(data, limits)
+
+
+def trace_data(data: Buffer, limits: Limits) -> FileTrace:
+    """Trace a buffer: open its containers, then every stream in them."""
+    budget = Budget(limits)
+    streams, oddities, complete, container = _trace_contents(data, (), limits, budget)
+    return FileTrace(len(data), container, complete, streams, oddities)
+
+
+def _trace_contents(
+    data: Buffer, place: Place, limits: Limits, budget: Budget
+) -> tuple[tuple[Trace, ...], tuple[Oddity, ...], bool, str]:
+    contents = open_file(data, limits)
+    streams: list[Trace] = []
+    oddities = list(contents.oddities)
+    complete = contents.complete
+
+    def unwrap(literal: bytes, inner: Place) -> tuple[Trace, ...]:
+        return _trace_contents(literal, inner, limits, budget)[0]
+
+    for region in contents.regions:
+        found = trace_region(
+            region.data,
+            region.start,
+            region.end,
+            (*place, *region.place),
+            budget,
+            region.role == "legacy-torch",
+            unwrap,
+        )
+        streams.extend(found.traces)
+        oddities.extend(
+            oddity.replace(detail=oddity.detail or "/".join(member for _step, member in region.place if member))
+            for oddity in found.oddities
+        )
+        complete = complete and found.complete
+    return tuple(streams), tuple(oddities), complete, contents.container
+
+
+def _with_file(path: str, use: Callable[[Buffer], T]) -> T:
+    """Open a regular file without blocking on anything else, and hand its bytes over."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {error.strerror}; check the path and its permissions") from None
+    try:
+        if not _is_regular(os.fstat(handle).st_mode):
+            raise UnreadableFile(f"{path}: not a regular file; give a file or a folder")
+        return _with_handle(handle, use)
+    except OSError as error:
+        raise UnreadableFile(f"{path}: {error.strerror or error}; the file cannot be read") from None
+    finally:
+        os.close(handle)
+
+
+def _with_handle(handle: int, use: Callable[[Buffer], T]) -> T:
+    size = os.fstat(handle).st_size
+    if size < MAPPED_FROM:
+        parts = []
+        while part := os.read(handle, MAPPED_FROM):
+            parts.append(part)
+        return use(b"".join(parts))
+    import mmap
+
+    # Not closed by hand: views of it may live as long as the report; it goes with the last of them.
+    return use(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
+
+
+def _is_regular(mode: int) -> bool:
+    return mode & 0o170000 == 0o100000
+
+
+def _sha256(data: Buffer) -> str:
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()
+
+
+def _prevalence(bundle: Bundle) -> Prevalence:
+    import json
+
+    try:
+        return Prevalence.from_json(json.loads(bundle.prevalence_json))
+    except ValueError as error:
+        raise BundleError(f"the model {bundle.hash[:12]} has a damaged prevalence table: {error}") from None
+
+
+def _without(trace: FileTrace, allow: frozenset[str]) -> FileTrace:
+    """The file without the imports and calls of allowed names."""
+
+    def prune(stream: Trace) -> Trace:
+        return stream.replace(
+            imports=tuple(entry for entry in stream.imports if entry.name not in allow),
+            calls=tuple(call for call in stream.calls if call.callee.name not in allow),
+            children=tuple(prune(child) for child in stream.children),
+        )
+
+    return trace.replace(streams=tuple(prune(stream) for stream in trace.streams))
+
+
+def _model_finding(score: float, thresholds: Mapping[str, float]) -> Finding:
+    return Finding(
+        "model-score", "medium", f"reads like a malicious file (score {score:.3f})",
+        f"No single call explains it; the ensemble calls files suspicious from {thresholds['suspicious']:.3f} and "
+        f"malicious from {thresholds['malicious']:.3f}. Have an analyst look, or load it in a sandbox.",
+    )  # fmt: skip
