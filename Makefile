@@ -1,0 +1,53 @@
+# What people do with this project. `make run` needs nothing but Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export BENTOML_DO_NOT_TRACK := True
+# DVC's site cache holds pickles; by default it lies where everybody may write.
+export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
+
+.PHONY: help venv build run test lint format docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+venv: $(VENV)/.installed ## install everything into .venv
+
+.dvc/private:
+	mkdir -m 700 -p $@
+
+build: venv ## compile the core again after a change
+	$(BIN)/python setup.py --quiet build_ext --inplace
+
+run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops then)
+	$(BIN)/dvc repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" ONCE=$(ONCE) bash scripts/run
+
+test: build .dvc/private ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: venv ## check format, style, types, imports, and that the reference is up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/build.py --check
+
+format: venv ## lay the sources out
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: venv ## write docs/cli.md from the command lines
+	$(BIN)/python docs/build.py
+
+clean: ## remove what was built, not what was trained
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find safepickle -name '*.so' -o -name '*.pyd' | xargs rm -f
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,267 @@
+"""The ``safepickle`` command. Exit codes: 0 all benign, 1 something at or over ``--fail-on``, 2 usage error,
+3 something incomplete and nothing worse; 130 after Ctrl-C, 141 when nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from . import __version__
+from .errors import SafePickleError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .batch import FileObject
+    from .output import Output
+    from .scan import Scanner
+
+USAGE_ERROR = 2
+INCOMPLETE = 3
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+MAX_JOBS = 256
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (the process's own by default) and return the exit code."""
+    _survive_any_character()
+    arguments = make_parser().parse_args(argv)
+    try:
+        run = {"scan": _scan, "trace": _trace, "explain": _explain}[arguments.command]
+        return run(arguments)
+    except SafePickleError as error:
+        return _refuse(str(error))
+    except BrokenPipeError:
+        _forget_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        _complain("interrupted; what was not reported was not scanned")
+        return INTERRUPTED
+    except OSError as error:
+        return _refuse(f"cannot write the report: {error.strerror or error}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; the reference in the documentation is made from it."""
+    parser = argparse.ArgumentParser(
+        prog="safepickle",
+        description="Says what a pickle-based model file would do when it is loaded, without loading it.",
+        epilog="Exit codes: 0 all benign, 1 something at or over --fail-on, 2 usage error, "
+        "3 something incomplete and nothing worse.",
+    )
+    parser.add_argument("--version", action="version", version=f"safepickle {__version__}")
+    # with prog given, argparse need not measure the terminal for it, which costs the import of shutil
+    commands = parser.add_subparsers(prog="safepickle", dest="command", required=True, metavar="COMMAND")
+    _add_scan(commands)
+    trace = commands.add_parser(
+        "trace",
+        help="print what was read from a file, as JSON",
+        description="Prints the Trace of a file as JSON: its streams, what they import and call, what is odd.",
+    )
+    trace.add_argument("file", metavar="FILE", help="the file to read")
+    trace.add_argument(
+        "--literals", action="store_true", help="keep strings and bytes of the file, not just their kind"
+    )
+    explain = commands.add_parser(
+        "explain",
+        help="say in plain words what loading a file would do",
+        description="Says in plain words what loading a file would do, in order, and why the verdict is what it is.",
+    )
+    explain.add_argument("file", metavar="FILE", help="the file to explain")
+    _add_judging(explain)
+    return parser
+
+
+def _add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    scan = commands.add_parser(
+        "scan",
+        help="judge files and folders",
+        description="Judges files, and folders with all that is in them, by what loading would do.",
+    )
+    scan.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
+    scan.add_argument(
+        "--format", choices=("text", "json", "jsonl"), default="text", help="of the report (default: text)"
+    )
+    scan.add_argument("--output", metavar="FILE", help="write the report to FILE, which appears when it is whole")
+    scan.add_argument(
+        "--fail-on",
+        choices=("suspicious", "malicious"),
+        default="suspicious",
+        help="the mildest verdict for which the exit code is 1 (default: suspicious)",
+    )
+    scan.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes to scan with; 0 means one a core")
+    scan.add_argument("--hash", action="store_true", help="give each file's SHA-256 too")
+    _add_judging(scan)
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", metavar="DIR", help="judge by the bundle in DIR, not by the one that came with safepickle"
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        type=_callable_name,
+        metavar="MODULE.NAME",
+        help="a callable that your own models may use; may be given more than once",
+    )
+
+
+def _jobs(text: str) -> int:
+    try:
+        jobs = int(text)
+    except ValueError:
+        jobs = -1
+    if not 0 <= jobs <= MAX_JOBS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes (0 to {MAX_JOBS})")
+    return jobs or os.cpu_count() or 1
+
+
+def _callable_name(text: str) -> str:
+    module, dot, name = text.rpartition(".")
+    if not dot or not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a callable's full name, such as numpy.core.multiarray.scalar"
+        )
+    return text
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from .output import Output
+
+    scanner = _scanner(arguments)
+    output = Output(arguments.output)
+    try:
+        code = _write_report(arguments, scanner, output)
+        output.commit()
+    except BaseException:
+        output.discard()
+        raise
+    return code
+
+
+def _write_report(arguments: argparse.Namespace, scanner: Scanner, output: Output) -> int:
+    from .progress import Progress
+    from .report import Summary, make_format
+
+    report = make_format(arguments.format, colour=output.terminal and not os.environ.get("NO_COLOR"))
+    progress = Progress()
+    summary = Summary()
+    output.write(report.begin(scanner.model_version))
+    try:
+        for scanned in _results(arguments, scanner, output):
+            summary = summary.plus(scanned)
+            text = report.file(scanned)
+            if text:
+                progress.clear()
+                output.write(text)
+            progress.show(summary, scanned["path"])
+    finally:
+        progress.clear()
+    output.write(report.end(summary))
+    if summary.files == 0:
+        _complain("no file was found, so none was scanned")
+        return INCOMPLETE
+    return summary.exit_code(arguments.fail_on)
+
+
+def _results(arguments: argparse.Namespace, scanner: Scanner, output: Output) -> Iterator[FileObject]:
+    from .discover import discover
+
+    targets = discover(arguments.paths, output.files())
+    if arguments.jobs == 1:
+        from .batch import scan_all
+
+        return scan_all(scanner, targets, arguments.hash)
+    from .workers import Settings, scan_with_workers
+
+    settings = Settings(model=arguments.model, allow=frozenset(arguments.allow), hash=arguments.hash)
+    return scan_with_workers(scanner, targets, settings, arguments.jobs)
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    import json
+
+    from .limits import DEFAULT_LIMITS
+    from .scan import trace_path
+
+    _refuse_special(arguments.file)
+    trace = trace_path(arguments.file, DEFAULT_LIMITS)
+    shown = trace if arguments.literals else trace.redacted()
+    text = json.dumps(json.loads(shown.to_json()), indent=2).replace("\x7f", "\\u007f")
+    _print(text)
+    return 0 if trace.complete else INCOMPLETE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from .report import Summary
+    from .report.explain import explain
+
+    _refuse_special(arguments.file)
+    report = _scanner(arguments).scan_path(arguments.file)
+    _print("\n".join(explain(report)))
+    return Summary(**{report.verdict: 1}).exit_code("suspicious")
+
+
+def _scanner(arguments: argparse.Namespace) -> Scanner:
+    from .scan import Scanner
+
+    return Scanner(model=arguments.model, allow=frozenset(arguments.allow))
+
+
+def _refuse_special(path: str) -> None:
+    from .discover import problem_of
+    from .errors import UnreadableFile
+
+    problem = problem_of(path)
+    if problem:
+        raise UnreadableFile(f"cannot read {path}: {problem}")
+
+
+# --- talking -------------------------------------------------------------------------------------
+
+
+def _survive_any_character() -> None:
+    """File names may hold what the terminal's encoding cannot say; that must not end a scan."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _print(text: str) -> None:
+    from .output import Output
+
+    Output(None).write(text + "\n")
+
+
+def _complain(message: str) -> None:
+    from .report.printable import printable
+
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(f"safepickle: {printable(message, 4096)}\n")
+        except OSError:
+            pass
+
+
+def _refuse(message: str) -> int:
+    _complain(message)
+    return USAGE_ERROR
+
+
+def _forget_stdout() -> None:
+    """Let nothing try to flush what nobody will read."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass

@@ -1,0 +1,33 @@
+"""What every test may use, and one check: that a compiled core is not older than its source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for source in (ROOT / "safepickle/bytecode/machine.py", ROOT / "safepickle/inference.py"):
+        for built in source.parent.glob(f"{source.stem}.*.so"):
+            if built.stat().st_mtime < source.stat().st_mtime:
+                raise pytest.UsageError(f"{built.name} is older than {source.name}: run `make build`, or delete it")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of whoever runs the tests must not change what they test."""
+    for name in ("SAFEPICKLE_REGISTRY", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of real files, partly hostile, with a manifest.csv. Its files are read and never loaded."""
+    folder = os.environ.get("SAFEPICKLE_CORPUS")
+    if not folder:
+        pytest.skip("SAFEPICKLE_CORPUS names no folder of real files")
+    return Path(folder)
