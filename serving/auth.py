@@ -1,0 +1,176 @@
+"""API keys and the roles they carry."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from .database.clock import now
+from .database.engine import Database
+from .database.tables import ApiKey
+from .problems import Problem
+from .roles import ROLES
+
+MIN_LENGTH = 20
+MAX_LENGTH = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: a key, or nobody where anonymous requests are allowed (`key_id` None)."""
+
+    key_id: int | None
+    name: str
+    role: str
+
+    def may(self, role: str) -> bool:
+        """Whether this principal may do what `role` may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+ANONYMOUS = Principal(None, "anonymous", "scanner")
+
+
+def add_key(connection: Connection, role: str, name: str, pepper: str, key: str = "") -> tuple[int, str]:
+    """Store a new key and return its number and the key itself, which is shown nowhere else again.
+
+    Parameters
+    ----------
+    connection
+        Of a writing transaction.
+    role
+        One of :data:`~serving.roles.ROLES`.
+    name
+        Who will use it.
+    pepper
+        The service's ``key_pepper``.
+    key
+        The key to store; empty means make one up.
+
+    Raises
+    ------
+    ValueError
+        When the role is unknown, the name is empty or too long, or the given key is too short, too long or taken.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role {role!r} is unknown; there are {', '.join(ROLES)}")
+    if not 0 < len(name) <= 100:
+        raise ValueError("a key needs a name of 1 to 100 characters")
+    key = key or "sp_" + secrets.token_urlsafe(32)
+    if not MIN_LENGTH <= len(key) <= MAX_LENGTH or not key.isascii() or not key.isprintable():
+        raise ValueError(f"a key has {MIN_LENGTH} to {MAX_LENGTH} printable ASCII characters")
+    handle, digest = _fingerprints(key, pepper)
+    if connection.execute(sa.select(ApiKey.id).where(ApiKey.handle == handle)).first():
+        raise ValueError("this key exists already")
+    inserted = connection.execute(
+        sa.insert(ApiKey)
+        .values(name=name, role=role, handle=handle, digest=digest, created_at=now())
+        .returning(ApiKey.id)
+    )
+    return int(inserted.scalar_one()), key
+
+
+def list_keys(connection: Connection) -> Sequence[sa.Row[tuple[int, str, str, object, object]]]:
+    """Rows of (id, name, role, created_at, revoked_at), oldest first."""
+    return connection.execute(
+        sa.select(ApiKey.id, ApiKey.name, ApiKey.role, ApiKey.created_at, ApiKey.revoked_at).order_by(ApiKey.id)
+    ).all()
+
+
+def revoke_key(connection: Connection, key_id: int) -> bool:
+    """End a key; False when there is no such key or it has been revoked before."""
+    changed = connection.execute(
+        sa.update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now())
+    )
+    return changed.rowcount == 1
+
+
+def ensure_admin(database: Database, pepper: str, wanted: str = "") -> None:
+    """Create an admin key when the database has no key at all: `wanted`, or a new one that is printed once.
+
+    Of several processes that start together one creates it.
+    """
+    with database.write() as connection:
+        if connection.execute(sa.select(ApiKey.id).limit(1)).first():
+            return
+        _, key = add_key(connection, "admin", "first admin", pepper, wanted)
+    if not wanted:
+        sys.stderr.write(f"SafePickle: admin key, shown only this once: {key}\n")
+        sys.stderr.flush()
+
+
+class Authenticator:
+    """Find out who sends a key, remembering good answers for a short while.
+
+    Parameters
+    ----------
+    database
+        Where the keys are.
+    pepper
+        The service's ``key_pepper``.
+    remember
+        Seconds for which a good key is not looked up again.
+    """
+
+    def __init__(self, database: Database, pepper: str, remember: float) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._remember = remember
+        self._known: dict[str, tuple[float, str, Principal]] = {}
+
+    def recall(self, key: str) -> Principal | None:
+        """The principal of a key checked a short while ago; None means ask :meth:`identify`."""
+        handle, digest = _fingerprints(key, self._pepper)
+        known = self._known.get(handle)
+        if known is None or known[0] < time.monotonic() or not hmac.compare_digest(known[1], digest):
+            return None
+        return known[2]
+
+    def identify(self, key: str) -> Principal:
+        """Look the key up in the database; call it off the event loop.
+
+        Raises
+        ------
+        Problem
+            401 when the key is unknown or revoked.
+        DatabaseUnavailable
+            When the database fails.
+        """
+        handle, digest = _fingerprints(key, self._pepper)
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(ApiKey.id, ApiKey.name, ApiKey.role, ApiKey.digest, ApiKey.revoked_at).where(
+                    ApiKey.handle == handle
+                )
+            ).first()
+        stored = "0" * 64 if row is None else row.digest
+        if not hmac.compare_digest(stored, digest) or row is None or row.revoked_at is not None:
+            self._known.pop(handle, None)
+            raise unauthorized("the API key is not known or was revoked")
+        principal = Principal(row.id, row.name, row.role)
+        self._known[handle] = (time.monotonic() + self._remember, digest, principal)
+        return principal
+
+
+def unauthorized(detail: str) -> Problem:
+    """The 401 answer."""
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="safepickle"'})
+
+
+def _fingerprints(key: str, pepper: str) -> tuple[str, str]:
+    """(handle, digest) of a key: the handle finds its row, the digest proves it.
+
+    Keys are long and random, so a fast hash is enough; both come from one keyed hash and neither tells
+    the key.
+    """
+    keyed = hmac.new(pepper.encode(), b"safepickle-api-key:" + key.encode("utf-8", "replace"), hashlib.sha512)
+    text = keyed.hexdigest()
+    return text[64:80], text[:64]

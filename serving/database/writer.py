@@ -1,0 +1,174 @@
+"""Storing scans: many requests share one transaction, and each learns whether it was stored."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ..labels import Said, Standing, standing
+from .engine import Database, DatabaseUnavailable
+from .tables import Event, Label, Scan
+
+BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScanRecord:
+    """One scan as it is stored.
+
+    `trace` is the compressed redacted Trace or None. `schema` names the feature schema of `row`, which is
+    given as two lists, the indices and the values of the features that are not zero, and `width`, their
+    number with the zeros; the row is what the online learner reads from the log.
+    """
+
+    id: str
+    at: datetime.datetime
+    sha256: str
+    size: int
+    name: str
+    container: str
+    verdict: str
+    score: float | None
+    complete: bool
+    model_version: str
+    api_key_id: int | None
+    findings: list[Any]
+    detectors: dict[str, Any]
+    oddities: list[Any]
+    trace: bytes | None
+    schema: str
+    width: int
+    row: tuple[list[int], list[float]]
+
+    def columns(self) -> dict[str, Any]:
+        """Values of the scans table."""
+        return {column.key: getattr(self, column.key) for column in sa.inspect(Scan).columns}
+
+    def payload(self) -> dict[str, Any]:
+        """Payload of the scan event."""
+        return {
+            "scan_id": self.id,
+            "sha256": self.sha256,
+            "container": self.container,
+            "verdict": self.verdict,
+            "score": self.score,
+            "complete": self.complete,
+            "model_version": self.model_version,
+            "schema": self.schema,
+            "width": self.width,
+            "row": [self.row[0], self.row[1]],
+        }
+
+
+_Job = tuple[ScanRecord, "asyncio.Future[Standing]", asyncio.AbstractEventLoop]
+
+
+class ScanWriter:
+    """A thread that stores scans, as many as are waiting in one transaction.
+
+    Parameters
+    ----------
+    database
+        Where to store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="scan-writer", daemon=True)
+        self._thread.start()
+
+    async def store(self, record: ScanRecord) -> Standing:
+        """Store a scan and its event; return what is known of the file by label.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            When it was not stored.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Standing] = loop.create_future()
+        self._jobs.put((record, future, loop))
+        return await future
+
+    def close(self) -> None:
+        """Store what is waiting, then end."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            first = self._jobs.get()
+            if first is None:
+                return
+            jobs = [first]
+            closing = False
+            while len(jobs) < BATCH and not closing:
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    closing = True
+                else:
+                    jobs.append(job)
+            self._store(jobs)
+            if closing:
+                return
+
+    def _store(self, jobs: Sequence[_Job]) -> None:
+        try:
+            with self._database.write() as connection:
+                answers = store_scans(connection, [record for record, _, _ in jobs])
+        except Exception as error:
+            if len(jobs) > 1 and not isinstance(error, DatabaseUnavailable):
+                # One record that the database refuses must not take the others with it.
+                for job in jobs:
+                    self._store([job])
+                return
+            for _, future, loop in jobs:
+                loop.call_soon_threadsafe(_fail, future, error)
+            return
+        for (_, future, loop), answer in zip(jobs, answers, strict=True):
+            loop.call_soon_threadsafe(_finish, future, answer)
+
+
+def store_scans(connection: Connection, records: Sequence[ScanRecord]) -> list[Standing]:
+    """Insert scans with their events; return the standing label of each file, in the same order."""
+    connection.execute(sa.insert(Scan), [record.columns() for record in records])
+    connection.execute(
+        sa.insert(Event), [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
+    )
+    known = standing_labels(connection, {record.sha256 for record in records})
+    return [known.get(record.sha256, Standing(None)) for record in records]
+
+
+def standing_labels(connection: Connection, hashes: set[str]) -> dict[str, Standing]:
+    """The standing label of each of these files that has any label."""
+    rows = connection.execute(
+        sa.select(Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role).where(
+            Label.sha256.in_(sorted(hashes))
+        )
+    ).all()
+    said: dict[str, list[Said]] = {}
+    for row in rows:
+        said.setdefault(row.sha256, []).append(Said(row.id, row.at, row.label, row.author_id, row.role))
+    return {sha256: standing(labels) for sha256, labels in said.items()}
+
+
+def _finish(future: asyncio.Future[Standing], answer: Standing) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Standing], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,245 @@
+"""The process that learns from the event log: one at a time, each event once, the same after every crash."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from detectors.online import Lesson, OnlineLearner, ScanEvent
+
+from . import metrics
+from .database import leases
+from .database.clock import now
+from .database.engine import Database, DatabaseUnavailable
+from .database.tables import Checkpoint, Event, ScanNovelty
+from .learner_job import JOB
+from .settings import Settings
+
+logger = logging.getLogger("safepickle.learner")
+
+BATCH = 256
+
+
+class LeaseLost(Exception):
+    """Another process is the learner now."""
+
+
+class Learner:
+    """Reads scan events in the order of their ids and stores what they teach.
+
+    Novelty, drift events and the state after a batch are stored in one transaction that also holds the
+    lease. So a learner that is killed has either stored a batch with its checkpoint or nothing of it.
+
+    Parameters
+    ----------
+    database
+        With the log.
+    lease_seconds
+        See :class:`~serving.settings.Settings`.
+    """
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+        self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._model: OnlineLearner | None = None
+        self._last = 0
+
+    def step(self) -> int:
+        """Learn from the next events, at most :data:`BATCH`; return how many of the log were read.
+
+        Raises
+        ------
+        LeaseLost
+            When another process holds the lease.
+        DatabaseUnavailable
+            When the database fails; the next step goes on from the last checkpoint.
+        """
+        with self._database.write() as connection:
+            self._hold(connection)
+        if self._model is None:
+            with self._database.read() as connection:
+                self._model, self._last = restore(connection)
+        with self._database.read() as connection:
+            events = _read(connection, self._last, BATCH)
+            newest = connection.execute(sa.select(sa.func.max(Event.id))).scalar() or 0
+        metrics.LEARNER_LAG.set(max(newest - self._last, 0))
+        if not events:
+            return 0
+        model, self._model = self._model, None  # forgotten unless it is stored with the events it has seen
+        lessons = list(teach(model, events))
+        last = events[-1].id
+        with self._database.write() as connection:
+            self._hold(connection)
+            _store(connection, lessons, model, last)
+        self._model, self._last = model, last
+        _count(lessons)
+        metrics.LEARNER_LAG.set(max(newest - last, 0))
+        return len(events)
+
+    def release(self) -> None:
+        """Let another process be the learner at once."""
+        with self._database.write() as connection:
+            leases.release(connection, JOB, self._holder)
+
+    def _hold(self, connection: Connection) -> None:
+        if not leases.acquire(connection, JOB, self._holder, self._lease_seconds):
+            raise LeaseLost
+
+
+def teach(model: OnlineLearner, events: Sequence[sa.Row[Any]]) -> Iterator[tuple[int, str, Lesson | None]]:
+    """Feed events to `model`: (event id, scan id, lesson), None for a scan that it cannot use."""
+    for event in events:
+        if event.kind != "scan":
+            continue
+        try:
+            scan = _scan_event(event.payload)
+            yield event.id, scan.scan, model.learn(scan)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            logger.error("the learner cannot use event %d: %r", event.id, error)
+            yield event.id, "", None
+
+
+def restore(connection: Connection) -> tuple[OnlineLearner, int]:
+    """The model as of the checkpoint and the last event it has seen.
+
+    A checkpoint that this version cannot read is made anew from the log, without repeating its alarms.
+    """
+    row = connection.execute(sa.select(Checkpoint.event_id, Checkpoint.state).where(Checkpoint.reader == JOB)).first()
+    if row is None:
+        return OnlineLearner(), 0
+    try:
+        return OnlineLearner.from_state(json.loads(zlib.decompress(row.state))), row.event_id
+    except (ValueError, zlib.error) as error:
+        logger.warning("reading the log again up to event %d: %s", row.event_id, error)
+        return replay(connection, row.event_id), row.event_id
+
+
+def replay(connection: Connection, until: int) -> OnlineLearner:
+    """The model that the log up to the event `until` gives."""
+    model = OnlineLearner()
+    last = 0
+    while last < until and (events := _read(connection, last, BATCH, until)):
+        for _ in teach(model, events):
+            pass
+        last = events[-1].id
+    return model
+
+
+def check(connection: Connection) -> bool:
+    """Whether the checkpoint equals a replay of the whole log, to the last bit; True without a checkpoint."""
+    row = connection.execute(sa.select(Checkpoint.event_id, Checkpoint.state).where(Checkpoint.reader == JOB)).first()
+    return row is None or zlib.decompress(row.state) == _dump(replay(connection, row.event_id))
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Be the learner until `stop` is set or another process is; wait while the database is away."""
+    database = Database(settings.database_url, settings.database_timeout)
+    learner = Learner(database, settings.lease_seconds)
+    try:
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                read = learner.step()
+            except DatabaseUnavailable as error:
+                logger.warning("the learner waits for the database: %s", error)
+                read = 0
+            # At most half of a core while it catches up: requests come first.
+            stop.wait(time.monotonic() - started if read == BATCH else settings.learner_interval)
+        learner.release()
+    except LeaseLost:
+        logger.info("another process is the learner")
+    except DatabaseUnavailable as error:
+        logger.warning("the learner's lease was not given back, it expires: %s", error)
+    finally:
+        database.close()
+
+
+def main(parent: int) -> int:
+    """Entry of the process that a worker starts; it ends with the worker."""
+    from .scan_process import die_with
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    die_with(parent)
+    run(Settings.from_environment(), stop)
+    return 0
+
+
+def _scan_event(payload: dict[str, Any]) -> ScanEvent:
+    row = [0.0] * payload["width"]
+    indices, values = payload["row"]
+    for index, value in zip(indices, values, strict=True):
+        row[index] = float(value)
+    return ScanEvent(payload["scan_id"], payload["verdict"], payload["schema"], row)
+
+
+def _read(connection: Connection, after: int, limit: int, until: int | None = None) -> Sequence[sa.Row[Any]]:
+    query = sa.select(Event.id, Event.kind, Event.payload).where(Event.id > after).order_by(Event.id).limit(limit)
+    return connection.execute(query if until is None else query.where(Event.id <= until)).all()
+
+
+def _dump(model: OnlineLearner) -> bytes:
+    return json.dumps(model.to_state(), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _store(
+    connection: Connection, lessons: Sequence[tuple[int, str, Lesson | None]], model: OnlineLearner, last: int
+) -> None:
+    learned = [(event, scan, lesson) for event, scan, lesson in lessons if lesson is not None]
+    at = now()
+    novelties = [{"scan_id": scan, "event_id": event, "novelty": lesson.novelty} for event, scan, lesson in learned]
+    if novelties:
+        connection.execute(sa.insert(ScanNovelty), novelties)
+    alarms = [
+        {"at": at, "kind": "drift", "payload": _alarm_payload(event, lesson, number)}
+        for event, _, lesson in learned
+        for number in range(len(lesson.alarms))
+    ]
+    if alarms:
+        connection.execute(sa.insert(Event), alarms)
+    values = {"event_id": last, "at": at, "state": zlib.compress(_dump(model), 1)}
+    updated = connection.execute(sa.update(Checkpoint).where(Checkpoint.reader == JOB).values(**values))
+    if not updated.rowcount:
+        connection.execute(sa.insert(Checkpoint).values(reader=JOB, **values))
+
+
+def _alarm_payload(event: int, lesson: Lesson, number: int) -> dict[str, Any]:
+    alarm = lesson.alarms[number]
+    return {
+        "event_id": event,
+        "stream": alarm.stream,
+        "before": alarm.before,
+        "after": alarm.after,
+        "past": alarm.past,
+        "recent": alarm.recent,
+        "examples": list(lesson.examples),
+    }
+
+
+def _count(lessons: Sequence[tuple[int, str, Lesson | None]]) -> None:
+    for _, _, lesson in lessons:
+        if lesson is None:
+            metrics.LEARNER_SKIPPED.inc()
+            continue
+        metrics.LEARNED.inc()
+        if lesson.novelty is not None:
+            metrics.NOVELTY.observe(lesson.novelty)
+        for alarm in lesson.alarms:
+            metrics.DRIFT_ALARMS.labels(alarm.stream).inc()
+            logger.warning("drift in %s: mean %.4f -> %.4f", alarm.stream, alarm.before, alarm.after)

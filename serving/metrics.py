@@ -1,0 +1,56 @@
+"""Prometheus metrics. Labels have few values; no path, name or hash of a client ever becomes one.
+
+BentoML gives all workers one ``PROMETHEUS_MULTIPROC_DIR``, which the learner's process inherits, so
+``GET /metrics`` of any worker adds up all of them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+REQUESTS = Counter("safepickle_requests", "Answered requests.", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram(
+    "safepickle_request_seconds",
+    "Seconds from a request's head to its answer.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+SCANS = Counter("safepickle_scans", "Scans answered and stored.", ["verdict"])
+SCAN_BYTES = Counter("safepickle_scan_bytes", "Bytes of scanned files.")
+SCAN_FAILURES = Counter("safepickle_scan_failures", "Scans without a verdict.", ["reason"])
+SCORES = Histogram(
+    "safepickle_scores", "Scores of scanned files.", buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+)
+QUEUE = Gauge("safepickle_scan_queue", "Scans waiting for a process.", multiprocess_mode="livesum")
+LABELS = Counter("safepickle_labels", "Labels received.", ["label"])
+MODEL_EXCHANGES = Counter("safepickle_model_exchanges", "Champions taken over or refused.", ["result"])
+DATABASE_FAILURES = Counter("safepickle_database_failures", "Requests the database failed.")
+LEARNED = Counter("safepickle_learned_events", "Scan events the online learner has read.")
+LEARNER_SKIPPED = Counter("safepickle_learner_skipped_events", "Scan events the learner could not use.")
+LEARNER_LAG = Gauge("safepickle_learner_lag_events", "Events the learner has not read yet.", multiprocess_mode="mostrecent")
+NOVELTY = Histogram(
+    "safepickle_novelty", "Novelty of scanned files.", buckets=(0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
+)
+DRIFT_ALARMS = Counter("safepickle_drift_alarms", "Drift alarms.", ["stream"])
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format, added up over the processes of the service."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

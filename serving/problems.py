@@ -1,0 +1,54 @@
+"""Errors of the API as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+
+TYPE_BASE = "urn:safepickle:problem:"
+
+
+class Problem(Exception):
+    """An error that a client is told about.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    kind
+        Short stable name, the end of the ``type`` URI: ``body-too-large``.
+    detail
+        What happened and what to do.
+    retry_after
+        Seconds after which the same request may work, sent as ``Retry-After``; None leaves it out.
+    headers
+        Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+
+    def response(self, instance: str = "") -> Response:
+        """The problem as an HTTP answer; `instance` is the path it occurred at."""
+        body = {
+            "type": TYPE_BASE + self.kind,
+            "title": self.kind.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if instance:
+            body["instance"] = instance
+        return JSONResponse(body, self.status, self.headers, media_type="application/problem+json")

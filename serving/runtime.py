@@ -1,0 +1,210 @@
+"""What one worker holds together: database, keys, scan processes, model, learner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from . import auth, children, metrics
+from .bodies import Spool
+from .database import leases
+from .database.clock import new_id, now
+from .database.engine import Database, DatabaseUnavailable
+from .database.migrate import upgrade
+from .database.writer import ScanRecord, ScanWriter
+from .follower import ModelFollower
+from .learner_job import JOB
+from .model_source import Champions
+from .problems import Problem
+from .scan_pool import NoModel, Saturated, ScanCrashed, ScanPool, ScanTimeout
+from .settings import Settings
+
+logger = logging.getLogger("safepickle.serving")
+
+DATABASE_RETRY = 1.0
+LEARNER_LOOK = 1.0
+SECRETS = ("SAFEPICKLE_ADMIN_KEY", "SAFEPICKLE_KEY_PEPPER", "SAFEPICKLE_REGISTRY_KEY")
+
+
+class Runtime:
+    """The parts of one worker, from :meth:`start` to :meth:`stop`.
+
+    Parameters
+    ----------
+    settings
+        Of the service.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url, settings.database_timeout)
+        self.authenticator = auth.Authenticator(self.database, settings.key_pepper, settings.key_cache)
+        self.pool = ScanPool(settings)
+        champions = Champions(Path(settings.registry).resolve(), settings.spool or None)
+        self.follower = ModelFollower(champions, self.pool, self.database, settings.poll_interval)
+        self._writer = ScanWriter(self.database)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._uploads = 0
+
+    async def start(self) -> None:
+        """Prepare the database, load the model, begin to follow the champion and to learn.
+
+        A database or model that is not there keeps the worker unready, not dead: it goes on trying.
+        """
+        prepared = await self._prepare_database()
+        await self.follower.start()
+        if not prepared:
+            self._tasks.append(asyncio.create_task(self._prepare_database_later()))
+        self._tasks.append(asyncio.create_task(self.follower.run()))
+        if self.settings.learner:
+            self._tasks.append(asyncio.create_task(self._keep_learner()))
+
+    async def stop(self) -> None:
+        """End all parts; scans that were answered are stored."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.close()
+        await asyncio.to_thread(self._writer.close)
+        self.database.close()
+
+    async def is_ready(self) -> bool:
+        """Whether a scan would be answered now: a model is loaded and the database works."""
+        if not self.pool.ready:
+            return False
+        try:
+            await asyncio.to_thread(self._touch_database)
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def upload(self) -> Any:
+        """Hold one of the worker's places for uploads.
+
+        Raises
+        ------
+        Problem
+            429 when none is free, or so many scans wait that this one would be refused after its upload.
+        """
+        if self._uploads >= self.settings.uploads or self.pool.saturated:
+            raise _busy()
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+    async def scan(self, principal: auth.Principal, name: str, spool: Spool) -> dict[str, Any]:
+        """Scan a received file, store the scan, and return the answer of the API.
+
+        Raises
+        ------
+        Problem
+            422 when the file crashes the scanner, 429 when saturated, 503 without a model, 504 on timeout.
+        DatabaseUnavailable
+            When the scan was not stored.
+        """
+        metrics.QUEUE.set(self.pool.waiting)
+        try:
+            answer, trace, model = await self.pool.scan(name, spool)
+        except Saturated as error:
+            raise _busy() from error
+        except (NoModel, ScanTimeout, ScanCrashed) as error:
+            metrics.SCAN_FAILURES.labels(type(error).__name__).inc()
+            raise _failed(error, self.settings) from error
+        file = answer["file"]
+        record = ScanRecord(
+            id=new_id(),
+            at=now(),
+            sha256=spool.sha256,
+            size=spool.size,
+            name=name,
+            container=file["container"][:255],
+            verdict=file["verdict"],
+            score=file["score"],
+            complete=file["complete"],
+            model_version=model.version,
+            api_key_id=principal.key_id,
+            findings=file["findings"],
+            detectors=file["detectors"],
+            oddities=file["oddities"],
+            trace=trace,
+            schema=answer["schema"],
+            width=answer["width"],
+            row=(answer["row"][0], answer["row"][1]),
+        )
+        known = await self._writer.store(record)
+        metrics.SCANS.labels(record.verdict).inc()
+        metrics.SCAN_BYTES.inc(record.size)
+        if record.score is not None:
+            metrics.SCORES.observe(record.score)
+        label = None if known.at is None else known.to_json_dict()
+        return {"scan_id": record.id, "at": record.at.isoformat(), "model_version": model.version, **file, "label": label}
+
+    def _touch_database(self) -> None:
+        with self.database.read() as connection:
+            connection.execute(sa.text("SELECT 1 FROM alembic_version"))
+
+    async def _prepare_database(self) -> bool:
+        try:
+            await asyncio.to_thread(self._upgrade)
+        except DatabaseUnavailable as error:
+            logger.error("the database cannot be used: %s", error)
+            return False
+        return True
+
+    def _upgrade(self) -> None:
+        upgrade(self.settings.database_url, self.settings.database_timeout)
+        auth.ensure_admin(self.database, self.settings.key_pepper, self.settings.admin_key)
+
+    async def _prepare_database_later(self) -> None:
+        while not await self._prepare_database():
+            await asyncio.sleep(DATABASE_RETRY)
+
+    async def _keep_learner(self) -> None:
+        """Start the learner's process whenever nobody holds its lease."""
+        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            while True:
+                if process is None or process.poll() is not None:
+                    free = await asyncio.to_thread(self._learner_wanted)
+                    process = children.start("serving.learner", "main", [os.getpid()], environment) if free else None
+                await asyncio.sleep(LEARNER_LOOK)
+        finally:
+            if process is not None and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(2)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _learner_wanted(self) -> bool:
+        try:
+            with self.database.read() as connection:
+                return leases.is_free(connection, JOB)
+        except DatabaseUnavailable:
+            return False
+
+
+def _busy() -> Problem:
+    return Problem(429, "busy", "as many scans are waiting as may; try again in a moment", retry_after=1)
+
+
+def _failed(error: Exception, settings: Settings) -> Problem:
+    if isinstance(error, NoModel):
+        return Problem(503, "no-model", "no model is loaded; see the service's log", retry_after=5)
+    if isinstance(error, ScanTimeout):
+        return Problem(
+            504, "scan-timeout", f"the scan took more than {settings.scan_timeout:g} seconds; treat the file as hostile"
+        )
+    return Problem(422, "scan-crashed", f"this file cannot be scanned ({error}); treat it as hostile and report it")

@@ -1,0 +1,169 @@
+"""The process that reads hostile files: it scans one after another and can be killed at any time.
+
+It imports the scanner and nothing else, has no secret of the service, and talks over one socket. A message
+is two lengths (big-endian, 32 bits each), a JSON header and bytes. Requests carry the file in the bytes, or
+as a descriptor when it lies in a temporary file; answers carry the compressed Trace.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import struct
+import sys
+import zlib
+from typing import Any
+
+from safepickle.batch import file_object
+from safepickle.bytecode.trace import FileTrace
+from safepickle.ensemble import bundle_hash
+from safepickle.errors import SafePickleError
+from safepickle.features import SCHEMA, extract
+from safepickle.limits import DEFAULT_LIMITS
+from safepickle.scan import FileReport, Scanner
+
+LENGTHS = struct.Struct(">II")
+PR_SET_PDEATHSIG = 1
+SIGKILL = 9
+
+
+def serve(channel: int, parent: int, options: dict[str, Any]) -> int:
+    """Load the model, say so, then answer requests until the other side closes.
+
+    Parameters
+    ----------
+    channel
+        Descriptor of a connected stream socket.
+    parent
+        Process id of the service's worker, whose death ends this process.
+    options
+        `model` (folder or None for the packaged champion), `seconds` and `memory` (limits of one scan).
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 1 when the model could not be loaded.
+    """
+    die_with(parent)
+    _limit_memory(options["memory"])
+    with socket.socket(fileno=channel) as wire:
+        try:
+            scanner = Scanner(model=options["model"], limits=DEFAULT_LIMITS.replace(seconds=options["seconds"]))
+            ready = describe_model(scanner)
+        except SafePickleError as error:
+            send(wire, {"refused": str(error)})
+            return 1
+        send(wire, ready)
+        while (request := _receive(wire)) is not None:
+            header, body, descriptor = request
+            try:
+                answer, trace = _answer(scanner, header, body, descriptor)
+            except Exception as error:
+                send(wire, {"error": f"{type(error).__name__}: {error}"})
+                if isinstance(error, MemoryError):
+                    return 1
+                continue
+            finally:
+                if descriptor is not None:
+                    os.close(descriptor)
+            send(wire, answer, trace)
+    return 0
+
+
+def describe_model(scanner: Scanner) -> dict[str, Any]:
+    """What the service tells of the loaded model."""
+    bundle = scanner.bundle
+    return {
+        "version": scanner.model_version,
+        "hash": bundle.hash,
+        "schema": str(bundle.schema_version),
+        "features": len(bundle.names),
+        "detectors": sorted(bundle.manifest["detectors"]),
+        "thresholds": bundle.thresholds,
+    }
+
+
+def send(wire: socket.socket, header: dict[str, Any], body: bytes = b"") -> None:
+    """Send one message."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    wire.sendall(LENGTHS.pack(len(text), len(body)) + text + body)
+
+
+def _answer(
+    scanner: Scanner, header: dict[str, Any], body: bytes, descriptor: int | None
+) -> tuple[dict[str, Any], bytes]:
+    if descriptor is None:
+        report = scanner.scan_bytes(body, header["name"])
+    else:
+        # Not closed by hand: views of it may live as long as the report.
+        report = scanner.scan_bytes(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), header["name"])
+    return describe_report(scanner, report, header["sha256"])
+
+
+def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[dict[str, Any], bytes]:
+    """One report as the service wants it: header and compressed Trace.
+
+    The header has the file object of the API (`file`) and the row of features for the learner as the
+    numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`.
+    """
+    redacted = report.trace.redacted()
+    row = extract(redacted, scanner.prevalence)
+    indices = [index for index, value in enumerate(row) if value]
+    header = {
+        "file": {**file_object(report), "sha256": sha256},
+        "schema": str(SCHEMA.version),
+        "width": len(row),
+        "row": [indices, [row[index] for index in indices]],
+    }
+    return header, zlib.compress(redacted.to_json().encode())
+
+
+def read_trace(stored: bytes) -> FileTrace:
+    """The Trace that :func:`describe_report` compressed. Raises ValueError when it is damaged."""
+    try:
+        return FileTrace.from_json(zlib.decompress(stored).decode())
+    except zlib.error as error:
+        raise ValueError(f"damaged Trace: {error}") from None
+
+
+def _receive(wire: socket.socket) -> tuple[dict[str, Any], bytes, int | None] | None:
+    """The next request: header, bytes, descriptor; None when the service has closed."""
+    start, descriptors, _, _ = socket.recv_fds(wire, LENGTHS.size, 1)
+    if not start:
+        return None
+    start += _exactly(wire, LENGTHS.size - len(start))
+    header_length, body_length = LENGTHS.unpack(start)
+    header = json.loads(_exactly(wire, header_length))
+    body = _exactly(wire, body_length)
+    return header, body, descriptors[0] if descriptors else None
+
+
+def _exactly(wire: socket.socket, size: int) -> bytes:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = wire.recv_into(view)
+        if not count:
+            raise EOFError("the service closed the connection within a message")
+        view = view[count:]
+    return bytes(data)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the worker dies, even in the middle of a scan (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            raise SystemExit(0)
+
+
+def _limit_memory(size: int) -> None:
+    import resource
+
+    # Private memory, not address space: a mapped file of any size does not count.
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
