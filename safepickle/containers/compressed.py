@@ -1,0 +1,127 @@
+"""gzip, bz2, xz, lzma, zlib, and joblib's old ``ZF`` header before a zlib stream: one layer around one thing.
+
+Sources: RFC 1950, RFC 1952; https://tukaani.org/xz/xz-file-format.txt; joblib/numpy_pickle_compat.py.
+"""
+
+from __future__ import annotations
+
+from .pickle_walk import looks_like_pickle
+from .source import Source
+from .unpack import Unpacker, drain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bytecode.trace import Place
+    from .survey import Survey
+
+_TRIED_BYTES = 512
+_ZF_LENGTHS = (21, 22)
+"""``ZF`` and 19 characters of a hexadecimal length; a blank more where the writer was Python 2."""
+
+
+def sniff_gzip(source: Source) -> bool:
+    """Magic, the one method there is, and no reserved flag."""
+    head = source.read(0, 4)
+    return head[:3] == b"\x1f\x8b\x08" and (len(head) < 4 or head[3] < 0x20)
+
+
+def sniff_bz2(source: Source) -> bool:
+    """Magic, level, and the magic of a block or of the end."""
+    head = source.read(0, 10)
+    if head[:3] != b"BZh" or not b"1" <= head[3:4] <= b"9":
+        return False
+    return any(magic.startswith(head[4:]) for magic in (b"1AY&SY", b"\x17rE8P\x90"))
+
+
+def sniff_xz(source: Source) -> bool:
+    """Magic."""
+    return source.read(0, 6) == b"\xfd7zXZ\x00"
+
+
+def sniff_lzma(source: Source) -> bool:
+    """The header of every common writer (lc=3, lp=0, pb=2), and something comes out."""
+    head = source.read(0, 13)
+    if head[:1] != b"\x5d" or len(head) < 13:
+        return False
+    dictionary, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:], "little")
+    lowest_bit = dictionary & -dictionary
+    if dictionary < 4096 or dictionary not in (lowest_bit, lowest_bit * 3):
+        return False
+    return (size == (1 << 64) - 1 or size < 1 << 40) and _something_comes_out(source, "lzma")
+
+
+def sniff_zlib(source: Source) -> bool:
+    """A header that adds up, and something comes out."""
+    head = source.read(0, 2)
+    if len(head) < 2 or head[0] & 0x0F != 8 or head[0] >> 4 > 7 or (head[0] << 8 | head[1]) % 31 or head[1] & 0x20:
+        return False
+    return _something_comes_out(source, "zlib")
+
+
+def _something_comes_out(source: Source, codec: str) -> bool:
+    unpacker = Unpacker(source.window(0, _TRIED_BYTES), codec)
+    return bool(unpacker.read(1)) or unpacker.state in ("ended", "missing")
+
+
+def _zf_start(source: Source) -> int:
+    """Where the zlib stream begins after joblib's old header, or 0."""
+    head = source.read(0, 24)
+    if head[:4] != b"ZF0x":
+        return 0
+    for start in _ZF_LENGTHS:
+        if sniff_zlib(source.window(start, source.size)):
+            return start
+    return 0
+
+
+def sniff_zf(source: Source) -> bool:
+    """joblib's old header and a zlib stream."""
+    return _zf_start(source) > 0
+
+
+def read_gzip(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack gzip members, one after the other."""
+    return _read(source, place, survey, "gzip")
+
+
+def read_bz2(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack bz2 streams, one after the other."""
+    return _read(source, place, survey, "bz2")
+
+
+def read_xz(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack xz streams, one after the other."""
+    return _read(source, place, survey, "xz")
+
+
+def read_lzma(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack the older format of LZMA."""
+    return _read(source, place, survey, "lzma")
+
+
+def read_zlib(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack a zlib stream."""
+    return _read(source, place, survey, "zlib")
+
+
+def read_zf(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack what joblib < 0.10 compressed."""
+    start = _zf_start(source)
+    return _read(Source(source.data, source.start + start, source.end, source.alone), place, survey, "zlib")
+
+
+def _read(source: Source, place: Place, survey: Survey, codec: str) -> str:
+    inside = (*place, (codec, ""))
+    unpacker = Unpacker(source, codec)
+    data = drain(unpacker, survey, inside)
+    if unpacker.state == "ended" and unpacker.consumed < source.size:
+        _read_after(source, place, survey, unpacker.consumed)
+    within = survey.explore(Source(data, 0, len(data), alone=source.alone), inside)
+    return f"{codec}({within})" if within else codec
+
+
+def _read_after(source: Source, place: Place, survey: Survey, offset: int) -> None:
+    """Bytes after the compressed data: readers ignore them or read on, so a pickle there is read too."""
+    survey.odd("trailing-bytes", place, offset, f"{source.size - offset} bytes after the compressed data")
+    if looks_like_pickle(source.data, source.start + offset, source.end):
+        survey.region(source, place, "pickle", offset)

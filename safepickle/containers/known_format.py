@@ -1,0 +1,111 @@
+"""Formats that are recognised and not read: they hold no pickle, but some of them hold code of another kind."""
+
+from __future__ import annotations
+
+from ..record import Record
+from .source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bytecode.trace import Place
+    from .survey import Survey
+
+
+class Format(Record):
+    """A format by its magic.
+
+    Parameters
+    ----------
+    name
+        What the container is called.
+    offset, magic
+        Bytes that stand at an offset in every such file.
+    unread
+        Why not having read it matters: the code it may carry, or what would be needed to unpack it. Empty for
+        formats that can carry neither code nor a pickle.
+    """
+
+    name: str
+    offset: int
+    magic: bytes
+    unread: str = ""
+
+
+_HDF5 = "layers may carry marshalled Python code"
+_UNPACKED = "nothing in the standard library unpacks it; unpack it and scan what comes out"
+
+FORMATS: tuple[Format, ...] = (
+    *(Format("hdf5", 0 if power < 9 else 1 << power, b"\x89HDF\r\n\x1a\n", _HDF5) for power in range(8, 14)),
+    Format("lz4", 0, b"\x04\x22\x4d\x18", f"needs an lz4 decoder: {_UNPACKED}"),
+    Format("lz4", 0, b"\x02\x21\x4c\x18", f"needs an lz4 decoder: {_UNPACKED}"),
+    Format("zstd", 0, b"\x28\xb5\x2f\xfd", f"needs a zstd decoder: {_UNPACKED}"),
+    Format("7z", 0, b"7z\xbc\xaf\x27\x1c", f"needs a 7z reader: {_UNPACKED}"),
+    Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
+    Format("compress", 0, b"\x1f\x9d", f"needs an LZW decoder: {_UNPACKED}"),
+    Format("tflite", 4, b"TFL3", "custom operators are not analysed"),
+    Format("gguf", 0, b"GGUF", "a chat template in it is a program"),
+    Format("elf", 0, b"\x7fELF", "native code"),
+    Format("mach-o", 0, b"\xcf\xfa\xed\xfe", "native code"),
+    Format("pe", 0, b"MZ\x90\x00", "native code"),
+    Format("r-data", 0, b"RDX", "R objects may carry code"),
+    Format("parquet", 0, b"PAR1"),
+    Format("arrow", 0, b"ARROW1"),
+    Format("png", 0, b"\x89PNG\r\n\x1a\n"),
+    Format("jpeg", 0, b"\xff\xd8\xff"),
+    Format("gif", 0, b"GIF8"),
+    Format("webp", 8, b"WEBP"),
+    Format("wav", 8, b"WAVE"),
+    Format("mp4", 4, b"ftyp"),
+    Format("sqlite", 0, b"SQLite format 3\x00"),
+)
+
+_ONNX = Format("onnx", 0, b"", "custom operators and external data paths are not analysed")
+_SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
+_ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
+_SAFETENSORS = Format("safetensors", 0, b"")
+_SAFETENSORS_HEADER = 100_000_000
+_HEAD_BYTES = 8192 + 16
+
+
+def _match(source: Source) -> Format | None:
+    head = source.read(0, _HEAD_BYTES)
+    for known in FORMATS:
+        if head.startswith(known.magic, known.offset):
+            return known
+    if _is_onnx(head, source):
+        return _SAVED_MODEL if head[1] == 1 else _ONNX
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] == b"{" and length <= _SAFETENSORS_HEADER and (length + 8 <= source.size or source.partial):
+        return _SAFETENSORS
+    return None
+
+
+def _is_onnx(head: bytes, source: Source) -> bool:
+    """A protobuf message that begins with a version and a second field that fits (onnx.proto: ModelProto).
+
+    TensorFlow's SavedModel begins alike; its version is 1, which ONNX left behind long before it was released.
+    """
+    if len(head) < 8 or head[0] != 0x08 or not 1 <= head[1] <= 32 or head[2] not in _ONNX_TAGS:
+        return False
+    length = shift = 0
+    for byte in head[3:8]:
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return length > 0 and (3 + length <= source.size or source.partial)
+
+
+def sniff(source: Source) -> bool:
+    """Magic, or the structure of the first bytes."""
+    return _match(source) is not None
+
+
+def read(source: Source, place: Place, survey: Survey) -> str:
+    """Name the format; where it may carry what nobody here reads, the file is incomplete."""
+    known = _match(source)
+    if known is None:
+        return ""
+    if known.unread:
+        survey.fail("unsupported-format", (*place, (known.name, "")), 0, known.unread)
+    return known.name

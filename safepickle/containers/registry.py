@@ -1,0 +1,129 @@
+"""The readers, in one mapping, and the walk over everything that a file contains."""
+
+from __future__ import annotations
+
+from ..limits import Limits
+from ..record import Record
+from . import compressed, known_format, numpy_array, raw_pickle, tar_archive, text, zip_archive
+from .contents import Buffer, Contents
+from .source import Source
+from .survey import Survey
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..bytecode.trace import Place
+
+
+def _always(_source: Source) -> bool:
+    return True
+
+
+def _never(_source: Source) -> bool:
+    return False
+
+
+class Reader(Record):
+    """One format.
+
+    Parameters
+    ----------
+    sniff
+        Whether bytes are of this format, judged by content.
+    read
+        Adds what the bytes contain to the survey and returns the container's name.
+    needs_all
+        Whether `read` needs more than the head of what `sniff` accepts.
+    """
+
+    sniff: Callable[[Source], bool]
+    read: Callable[[Source, Place, Survey], str]
+    needs_all: Callable[[Source], bool] = _always
+
+
+READERS: dict[str, Reader] = {
+    "pickle": Reader(raw_pickle.sniff, raw_pickle.read),
+    "zip": Reader(zip_archive.sniff, zip_archive.read),
+    "tar": Reader(tar_archive.sniff, tar_archive.read),
+    "gzip": Reader(compressed.sniff_gzip, compressed.read_gzip),
+    "bz2": Reader(compressed.sniff_bz2, compressed.read_bz2),
+    "xz": Reader(compressed.sniff_xz, compressed.read_xz),
+    "lzma": Reader(compressed.sniff_lzma, compressed.read_lzma),
+    "zlib": Reader(compressed.sniff_zlib, compressed.read_zlib),
+    "zf": Reader(compressed.sniff_zf, compressed.read_zf),
+    "npy": Reader(numpy_array.sniff, numpy_array.read, numpy_array.needs_all),
+    "json": Reader(text.is_json, text.read_json),
+    "known": Reader(known_format.sniff, known_format.read, _never),
+}
+"""Every reader that accepts the bytes reads them; the order is that of the names in ``pickle+zip``."""
+
+
+def open_file(data: Buffer, limits: Limits) -> Contents:
+    """Find what a file contains, layer by layer, by content alone.
+
+    Nothing is loaded, evaluated or executed; large buffers are read through small slices.
+
+    Parameters
+    ----------
+    data
+        The file's bytes or a read-only map of it; must stay open as long as the regions are used.
+    limits
+        Budgets; one that runs out becomes an oddity ``budget:<name>``.
+
+    Returns
+    -------
+    Contents
+        The same for the same bytes and limits, unless the time runs out.
+    """
+    survey = Survey(limits, explore, wanted)
+    return survey.contents(explore(Source(data, 0, len(data), alone=True), (), survey))
+
+
+def explore(source: Source, place: Place, survey: Survey) -> str:
+    """Read a source with every reader that accepts it.
+
+    Returns
+    -------
+    str
+        Name of the container; empty for a member that no reader knows.
+    """
+    if not source.size:
+        if source.alone:
+            survey.fail("empty", place)
+        return "empty"
+    if len(place) > survey.limits.depth:
+        survey.fail("budget:depth", place)
+        return "unread"
+    if survey.overdue(place):
+        return "unread"
+    accepted = [reader for reader in READERS.values() if reader.sniff(source)]
+    if not accepted:
+        return _unexplained(source, place, survey) if source.alone else ""
+    names = [reader.read(source, place, survey) for reader in accepted]
+    if len(names) > 1:
+        survey.odd("polyglot", place, 0, " and ".join(names))
+    return "+".join(names)
+
+
+def wanted(head: Source) -> str:
+    """How much of a source a reader would read, judged by its head: ``all``, ``head`` or nothing."""
+    accepted = [reader for reader in READERS.values() if reader.sniff(head)]
+    if any(reader.needs_all(head) for reader in accepted):
+        return "all"
+    return "head" if accepted else ""
+
+
+def _unexplained(source: Source, place: Place, survey: Survey) -> str:
+    """The whole of a file, or of what it unpacks to, that no reader is sure of."""
+    if text.is_text(source):
+        return (
+            raw_pickle.read(source, place, survey)
+            if raw_pickle.names_global(source)
+            else text.read_text(source, place, survey)
+        )
+    if raw_pickle.sniff_lax(source):
+        return raw_pickle.read(source, place, survey)
+    survey.fail("unknown-format", place)
+    raw_pickle.read_embedded(source, place, survey)
+    return "unknown"
