@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Self, dataclass_transform
+    from typing import Any, ClassVar, Self, dataclass_transform
 else:
 
     def dataclass_transform(**_options: object):
@@ -32,11 +32,11 @@ class Record:
         At construction, when a field is missing, unknown or given twice.
     """
 
-    _fields = ()
+    _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         own = tuple(name for name in cls.__annotations__ if name[0] != "_" and name not in cls._fields)
-        cls._fields = cls._fields + own  # type: ignore[assignment]
+        cls._fields = cls._fields + own
 
     def __init__(self, *values: Any, **named: Any) -> None:
         cls = type(self)

@@ -19,8 +19,8 @@ HAS_OBJECT = 1
 class ArrayCarriers:
     """Names of the classes whose instances are followed by raw bytes once built."""
 
-    def __contains__(self, name: str) -> bool:
-        return name.endswith("numpy_pickle.NumpyArrayWrapper")
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.endswith("numpy_pickle.NumpyArrayWrapper")
 
 
 def array_layout(state: Any) -> tuple[int, bool] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .literals import entropy, looks_like, looks_like_bytes
-from .machine import RESULT_USES, UNKNOWN, UNSET, Reference
+from .machine import NOTHING, RESULT_USES, UNKNOWN, Reference
 from .opcodes import NAMES
 from .trace import Call, Descriptor, Import, Oddity, Ref
 
@@ -85,7 +85,7 @@ def _arguments(machine: Machine, value: int) -> tuple[Descriptor, ...]:
 def describe(machine: Machine, value: int, depth: int) -> Descriptor:
     """Description of an abstract value, its items `depth` levels down."""
     tag = value & 7
-    if value == UNSET:
+    if value == NOTHING:
         return Descriptor("unknown")
     if tag == 4:
         return Descriptor("global", ref=_ref(machine, value))

@@ -39,6 +39,8 @@ EMPTY_TUPLE_SCALAR = 6
 BYTEARRAY_SCALAR = 7
 BUFFER_SCALAR = 8
 UNSET = cython.declare(cython.int, 63 << 3)
+NOTHING = 63 << 3
+"""UNSET for importers: what is declared to Cython is no attribute of the compiled module."""
 
 # Kinds of nodes.
 TUPLE_NODE = cython.declare(cython.int, 1)

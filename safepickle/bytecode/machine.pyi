@@ -11,7 +11,7 @@ RETURNED: Final = 4
 STORED: Final = 8
 USED: Final = 16
 RESULT_USES: tuple[tuple[int, str], ...]
-UNSET: int
+NOTHING: int
 
 class Unknown: ...
 

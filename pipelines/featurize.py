@@ -1,0 +1,64 @@
+"""Stage `featurize`: one feature matrix a fold, and one for the final models.
+
+What is usual is counted on the training files of the fold alone, and a training file does not count for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from safepickle.bytecode.trace import FileTrace
+from safepickle.features import SCHEMA, Prevalence, extract
+
+from . import dataset
+from .params import load_params
+from .paths import FEATURES, FOLDS
+from .split import HELD_OUT, load_all
+
+FINAL = "final"
+PREVALENCE = FEATURES / "prevalence.json"
+
+
+def matrix_path(fold: int | str) -> Path:
+    """File of the matrix whose prevalence leaves `fold` out; ``final`` leaves none out."""
+    return FEATURES / f"{fold}.npy"
+
+
+def matrix(files: Iterable[FileTrace], groups: Iterable[str], prevalence: Prevalence) -> np.ndarray:
+    """float32[n, d] rows in the order of :data:`safepickle.features.SCHEMA`."""
+    rows = [extract(file, prevalence, group) for file, group in zip(files, groups, strict=True)]
+    return np.asarray(rows, dtype=np.float32).reshape(len(rows), len(SCHEMA.names))
+
+
+def count(frame: pd.DataFrame, files: list[FileTrace], without: int | None) -> Prevalence:
+    """Prevalence over the benign rows that may be learned from, without one fold."""
+    rows = (frame["label"] == "benign") & (frame["fold"] != HELD_OUT)
+    if without is not None:
+        rows &= frame["fold"] != without
+    return Prevalence.count((frame["group"][row], files[row]) for row in np.flatnonzero(rows))
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    frame = load_all()
+    frame["fold"] = pd.read_parquet(FOLDS)["fold"]
+    files = dataset.traces(frame)
+    FEATURES.mkdir(parents=True, exist_ok=True)
+    for fold in range(params["split"]["folds"]):
+        np.save(matrix_path(fold), matrix(files, frame["group"], count(frame, files, fold)), allow_pickle=False)
+        print(f"features for fold {fold + 1} of {params['split']['folds']}", file=sys.stderr)
+    final = count(frame, files, None)
+    np.save(matrix_path(FINAL), matrix(files, frame["group"], final), allow_pickle=False)
+    PREVALENCE.write_text(json.dumps(final.to_json(), sort_keys=True, separators=(",", ":")), encoding="utf-8")
+    print(f"{len(frame)} rows of {len(SCHEMA.names)} features; {len(final.counts)} names from {final.groups} groups")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Where the stages keep their files, relative to the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SEED = Path("data/seed")
+FEEDBACK = Path("data/feedback")
+INCOMING = Path("data/incoming")
+WORK = Path("data/work")
+
+COLLECTED = WORK / "collected.parquet"
+SYNTHESIZED = WORK / "synthesized.parquet"
+FOLDS = WORK / "folds.parquet"
+FEATURES = WORK / "features"
+DETECTORS = WORK / "detectors"
+BASELINE = WORK / "baseline.parquet"
+BUNDLE = WORK / "bundle"
+ENSEMBLE_SCORES = WORK / "ensemble_scores.parquet"
+REPORT = WORK / "report"
+REGISTERED = WORK / "registered.json"

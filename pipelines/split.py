@@ -1,0 +1,62 @@
+"""Stage `split`: grouped folds. Files of one group (author, repository, variant family) never straddle folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from . import dataset
+from .params import load_params
+from .paths import COLLECTED, FOLDS, SYNTHESIZED
+
+HELD_OUT = -1
+"""Fold of rows that no model learns from and that are only evaluated."""
+
+
+def load_all() -> pd.DataFrame:
+    """Collected and generated rows, in a fixed order."""
+    frame = pd.concat([dataset.read(COLLECTED), dataset.read(SYNTHESIZED)], ignore_index=True)
+    return frame.drop_duplicates("sha256", keep="first").reset_index(drop=True)
+
+
+def learned(frame: pd.DataFrame, effects: list[str]) -> pd.Series:
+    """Rows that detectors may learn from: benign ones, and malicious ones whose effect is a listed one."""
+    malicious = (frame["label"] == "malicious") & frame["effect"].isin(effects)
+    return ((frame["label"] == "benign") | malicious) & (frame["pool"] != "test")
+
+
+def assign(frame: pd.DataFrame, params: dict[str, Any]) -> pd.Series:
+    """Fold of each row: 0 .. folds - 1, or :data:`HELD_OUT`.
+
+    Real and generated files are dealt separately, so that every fold has its share of both.
+    """
+    folds = pd.Series(HELD_OUT, index=frame.index, dtype="int64")
+    usable = learned(frame, params["train"]["effects"])
+    for generated in (False, True):
+        rows = frame[usable & ((frame["origin"] == "generated") == generated)]
+        if rows.empty:
+            continue
+        dealer = StratifiedGroupKFold(params["split"]["folds"], shuffle=True, random_state=params["seed"])
+        labels = (rows["label"] == "malicious").astype(int)
+        for fold, (_train, test) in enumerate(dealer.split(np.zeros(len(rows)), labels, rows["group"])):
+            folds.loc[rows.index[test]] = fold
+    return folds
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    frame = load_all()
+    frame["fold"] = assign(frame, params)
+    straddling = frame[frame["fold"] != HELD_OUT].groupby("group")["fold"].nunique()
+    if (straddling > 1).any():
+        raise SystemExit(f"groups in more than one fold: {list(straddling[straddling > 1].index)[:5]}")
+    frame.drop(columns="trace").to_parquet(FOLDS, compression="zstd", index=False)
+    print(frame.groupby(["fold", "label"]).size().unstack(fill_value=0).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Stage `train`: one detector, out of fold and final. ``python -m pipelines.train NAME``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from detectors import Detector, create
+from safepickle.features import SCHEMA
+
+from .featurize import FINAL, matrix_path
+from .params import load_params
+from .paths import DETECTORS, FOLDS
+from .split import HELD_OUT
+
+META, ARRAYS, ONNX, SCORES = "meta.json", "arrays.npz", "model.onnx", "scores.npy"
+
+
+def folder(name: str) -> Path:
+    """Where the stage of one detector writes."""
+    return DETECTORS / name
+
+
+def weights(frame: pd.DataFrame, size_exponent: float) -> NDArray[np.float64]:
+    """Weight of each row: a group of n files weighs ``n ** size_exponent``; both labels weigh the same in all."""
+    sizes = frame.groupby(["label", "group"])["sha256"].transform("size").to_numpy(np.float64)
+    raw = sizes**size_exponent / sizes
+    for label in frame["label"].unique():
+        rows = (frame["label"] == label).to_numpy()
+        raw[rows] /= raw[rows].sum()
+    return raw * len(frame) / 2
+
+
+def out_of_fold(
+    make: Callable[[], Detector], frame: pd.DataFrame, params: dict[str, Any]
+) -> tuple[NDArray[np.float64], Detector]:
+    """Scores of every row by models that did not learn from its group, and the final model.
+
+    Rows of a fold are scored by the model trained on the other folds; held-out rows by the final model.
+    """
+    y = (frame["label"] == "malicious").to_numpy(np.int64)
+    folds = frame["fold"].to_numpy()
+    scores = np.zeros(len(frame))
+    for fold in range(params["split"]["folds"]):
+        rows = (folds != fold) & (folds != HELD_OUT)
+        X = np.load(matrix_path(fold), allow_pickle=False)  # noqa: N806 (the field's own name)
+        weight = weights(frame[rows], params["train"]["size_exponent"])
+        scores[folds == fold] = make().fit(X[rows], y[rows], weight).score(X[folds == fold])
+        print(f"fold {fold + 1} of {params['split']['folds']}", file=sys.stderr)
+    rows = folds != HELD_OUT
+    X = np.load(matrix_path(FINAL), allow_pickle=False)  # noqa: N806
+    final = make().fit(X[rows], y[rows], weights(frame[rows], params["train"]["size_exponent"]))
+    scores[~rows] = final.score(X[~rows])
+    return scores, final
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the stage for one detector."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
+    parser.add_argument("name")
+    name = parser.parse_args(arguments).name
+    params = load_params()
+    if name not in params["detectors"]:
+        raise SystemExit(f"params.yaml has no detector {name!r}; it has {', '.join(params['detectors'])}")
+    settings = dict(params["detectors"][name])
+    columns = SCHEMA.columns(tuple(settings.pop("groups")))
+    frame = pd.read_parquet(FOLDS)
+    scores, final = out_of_fold(lambda: create(name, settings, columns, params["seed"]), frame, params)
+    exported = final.export()
+    target = folder(name)
+    target.mkdir(parents=True, exist_ok=True)
+    np.save(target / SCORES, scores, allow_pickle=False)
+    np.savez(target / ARRAYS, allow_pickle=False, **dict(exported.arrays))
+    (target / META).write_text(json.dumps(exported.meta, sort_keys=True, indent=1), encoding="utf-8")
+    (target / ONNX).write_bytes(final.onnx())
+    print(f"{name}: {len(columns)} features, {sum(array.nbytes for array in exported.arrays.values()) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
