@@ -23,8 +23,11 @@ def load_all() -> pd.DataFrame:
 
 
 def learned(frame: pd.DataFrame, effects: list[str]) -> pd.Series:
-    """Rows that detectors may learn from: benign ones, and malicious ones whose effect is a listed one."""
-    malicious = (frame["label"] == "malicious") & frame["effect"].isin(effects)
+    """Rows that detectors may learn from: benign ones, and malicious ones whose effect is a listed one.
+
+    An analyst's label comes without an effect and counts.
+    """
+    malicious = (frame["label"] == "malicious") & frame["effect"].isin([*effects, ""])
     return ((frame["label"] == "benign") | malicious) & (frame["pool"] != "test")
 
 

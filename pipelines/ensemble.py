@@ -1,0 +1,102 @@
+"""Stage `ensemble`: stack the detectors, calibrate, set thresholds, write the bundle.
+
+Besides the final bundle it writes a score for every file that no part of the model was fitted on: the stacking, the
+calibration and the thresholds that judge a fold come from the other folds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from detectors import Exported, Stacking, save
+from safepickle.ensemble import load
+from safepickle.features import SCHEMA
+
+from . import train
+from .featurize import FINAL, PREVALENCE, matrix_path
+from .params import load_params
+from .paths import BUNDLE, ENSEMBLE_SCORES, FOLDS
+from .split import HELD_OUT
+
+TIERS = ("benign", "suspicious", "malicious")
+
+Scores = dict[str, NDArray[np.float64]]
+
+
+def detector_scores(names: list[str]) -> Scores:
+    """Out-of-fold scores of each detector, in the order of :data:`~.paths.FOLDS`."""
+    return {name: np.load(train.folder(name) / train.SCORES, allow_pickle=False) for name in names}
+
+
+def exported(name: str) -> Exported:
+    """A trained detector as its stage left it."""
+    with np.load(train.folder(name) / train.ARRAYS, allow_pickle=False) as arrays:
+        meta = json.loads((train.folder(name) / train.META).read_text(encoding="utf-8"))
+        return Exported(meta, {key: arrays[key] for key in arrays.files})
+
+
+def tiers(scores: NDArray[np.float64], thresholds: dict[str, float]) -> NDArray[np.str_]:
+    """Tier of each calibrated score."""
+    return np.select(
+        [scores >= thresholds["malicious"], scores >= thresholds["suspicious"]], ["malicious", "suspicious"], "benign"
+    )
+
+
+def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
+    """Stacking learned from some rows."""
+    y = (frame["label"][rows] == "malicious").to_numpy(np.int64)
+    weight = train.weights(frame[rows], params["train"]["size_exponent"])
+    rates = params["ensemble"]["false_positive_rates"]
+    return Stacking(seed=params["seed"]).fit({name: s[rows] for name, s in scores.items()}, y, weight, rates)
+
+
+def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
+    """Score and tier of each row that learns nowhere from its own fold; held-out rows are left empty."""
+    folds = frame["fold"].to_numpy()
+    combined = np.full(len(frame), np.nan)
+    verdicts = np.full(len(frame), "", dtype=object)
+    for fold in range(params["split"]["folds"]):
+        stacking = fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
+        rows = folds == fold
+        combined[rows] = stacking.score({name: values[rows] for name, values in scores.items()})
+        verdicts[rows] = tiers(combined[rows], stacking.thresholds)
+    return pd.DataFrame({"ensemble": combined, "tier": verdicts}, index=frame.index)
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    frame = pd.read_parquet(FOLDS)
+    names = list(params["detectors"])
+    scores = detector_scores(names)
+    held_out = (frame["fold"] == HELD_OUT).to_numpy()
+    final = fit(scores, frame, ~held_out, params)
+    shutil.rmtree(BUNDLE, ignore_errors=True)
+    digest = save(
+        BUNDLE,
+        detectors={name: exported(name) for name in names},
+        stacking=final.export(),
+        schema_version=SCHEMA.version,
+        names=SCHEMA.names,
+        prevalence=json.loads(PREVALENCE.read_text(encoding="utf-8")),
+    )
+    result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
+    bundle = load(BUNDLE, SCHEMA.version)
+    X = np.load(matrix_path(FINAL), allow_pickle=False)  # noqa: N806 (the field's own name)
+    for row in np.flatnonzero(held_out):
+        judged = bundle.judge(X[row].tolist())
+        result.loc[row, "ensemble"], result.loc[row, "tier"] = judged.score, judged.tier
+    result.to_parquet(ENSEMBLE_SCORES, compression="zstd", index=False)
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in final.weights.items())
+    print(f"bundle {digest[:12]}; weights: {weights}; thresholds: {bundle.thresholds}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

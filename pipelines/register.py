@@ -1,0 +1,148 @@
+"""Stage `register`: the trained bundle becomes a version of the registry and meets the gate.
+
+The registry is not an output of DVC, it outlives every run; what this stage leaves to DVC is a receipt. Registering the
+same bundle from the same data again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+
+from registry.errors import RegistryError
+from registry.gate import Decision, Evidence, GatePolicy, SetResult, decide
+from registry.manifest import Version
+from registry.store import Registry
+from safepickle.ensemble import Bundle, load
+from safepickle.features import SCHEMA, Prevalence, extract
+from safepickle.scan import Scanner
+
+from . import canaries, dataset, train
+from .evaluate import gate_sets
+from .params import load_params
+from .paths import BUNDLE, ENSEMBLE_SCORES, REGISTERED, REPORT
+from .split import load_all
+
+
+def row_seconds(bundle: Bundle, rows: int = 200) -> float:
+    """Least time to judge one row, of several."""
+    row = [0.0] * len(SCHEMA.names)
+    best = float("inf")
+    for _ in range(rows):
+        start = perf_counter()
+        bundle.judge(row)
+        best = min(best, perf_counter() - start)
+    return best
+
+
+def verdict_changes(frame: pd.DataFrame, champion: Bundle, challenger: Bundle) -> tuple[int, int]:
+    """Benign files that the champion calls benign, and how many of them the challenger flags."""
+    benign = frame[(frame["label"] == "benign") & (frame["origin"] != "feedback")]
+    tables = [Prevalence.from_json(json.loads(bundle.prevalence_json)) for bundle in (champion, challenger)]
+    cleared = changed = 0
+    for file in dataset.traces(benign):
+        if champion.judge(extract(file, tables[0])).tier != "benign":
+            continue
+        cleared += 1
+        changed += challenger.judge(extract(file, tables[1])).tier != "benign"
+    return cleared, changed
+
+
+def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Version | None) -> Evidence:
+    """Everything the gate asks for about the bundle that was just trained."""
+    scanner = Scanner(BUNDLE)
+    total, flipped = canaries.flips(scanner)
+    for name in flipped[:20]:
+        print(f"canary flipped: {name}")
+    cleared, changed = (0, 0) if champion is None else verdict_changes(frame, load(champion.bundle), scanner.bundle)
+    return Evidence(
+        sets=sets,
+        canaries=total,
+        canary_flips=len(flipped),
+        old_benign=cleared,
+        old_benign_changed=changed,
+        bundle_bytes=sum(path.stat().st_size for path in BUNDLE.iterdir()),
+        row_seconds=row_seconds(scanner.bundle),
+        schema=str(SCHEMA.version),
+    )
+
+
+def champion_evidence(version: Version) -> Evidence:
+    """What the gate knows of the present champion: its results when it was registered."""
+    sets = {name: SetResult(**result) for name, result in version.metrics["gate"].items()}
+    return Evidence(
+        sets=sets, canaries=0, canary_flips=0, old_benign=0, old_benign_changed=0,
+        bundle_bytes=0, row_seconds=0.0, schema=str(SCHEMA.version), version=version.number,
+    )  # fmt: skip
+
+
+def git_commit() -> str:
+    """Commit of the checkout, marked when files of it were changed; ``unknown`` outside of git."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+changes" if status.strip() else "")
+
+
+def register(registry: Registry) -> tuple[Version, Decision]:
+    """Register the bundle at hand, ask the gate, make it challenger unless it is champion already."""
+    params = load_params()
+    frame = load_all()
+    result = pd.read_parquet(ENSEMBLE_SCORES)
+    sets = gate_sets(result, frame)
+    state = registry.aliases()
+    champion = None if state.champion is None else registry.get(state.champion)
+    metrics = json.loads((REPORT / "metrics.json").read_text(encoding="utf-8"))
+    metrics["gate"] = {name: dict(found.__dict__) for name, found in sets.items()}
+    version = registry.register(
+        BUNDLE,
+        {name: (train.folder(name) / train.ONNX).read_bytes() for name in params["detectors"]},
+        dataset_hash=dataset.dataset_hash(frame),
+        params=params,
+        git_commit=git_commit(),
+        schema=SCHEMA.to_json(),
+        metrics=metrics,
+        card=(REPORT / "card.md").read_text(encoding="utf-8"),
+        parent=state.champion,
+    )
+    if champion is not None and version.number == champion.number:
+        decision = Decision("hold", ("it is the champion already",), (), champion.number)
+        return version, decision
+    policy = GatePolicy.from_params(params["gate"])
+    decision = decide(
+        evidence(frame, sets, champion), None if champion is None else champion_evidence(champion), policy
+    )
+    registry.record_decision(version.number, decision)
+    registry.set_challenger(version.number, f"the gate said {decision.outcome}", "pipelines.register")
+    return version, decision
+
+
+def write_receipt(path: Path, receipt: Mapping[str, Any]) -> None:
+    """What DVC keeps of a registration."""
+    path.write_text(json.dumps(receipt, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the stage."""
+    try:
+        version, decision = register(Registry.from_environment())
+    except RegistryError as error:
+        raise SystemExit(f"register: {error}") from None
+    write_receipt(
+        REGISTERED, {"version": version.number, "bundle": version.bundle_hash, "dataset": version.dataset_hash}
+    )
+    print(f"version {version.number}, bundle {version.bundle_hash[:12]}: the gate says {decision.outcome}")
+    for check in decision.checks:
+        print(f"  {'pass' if check.passed else 'FAIL'}  {check.name}: {check.measured} (wanted {check.goal})")
+
+
+if __name__ == "__main__":
+    main()
