@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CARRIERS = ArrayCarriers()
 _INST_REACH = 512
+_ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as stripping them off
 
 
 class Budget:
@@ -150,7 +151,7 @@ class _Region:
         """Only NUL or white space up to the end."""
         while position < self.end:
             chunk = bytes(self.data[position : min(self.end, position + 65_536)])
-            if chunk.strip(b"\0 \r\n\t"):
+            if chunk != _ZEROS and chunk.strip(b"\0 \r\n\t"):
                 return False
             position += len(chunk)
         return True
