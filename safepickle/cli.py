@@ -44,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except OSError as error:
         return _refuse(f"cannot write the report: {error.strerror or error}")
+    except Exception as error:
+        # A traceback is no answer, and neither is the exit code 1 that Python gives it: that means "malicious".
+        _complain(f"internal error, please report this: {type(error).__name__}: {error}")
+        return INCOMPLETE
 
 
 def make_parser() -> argparse.ArgumentParser:
