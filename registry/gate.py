@@ -1,0 +1,308 @@
+"""The promotion gate: whether a challenger may become champion, as a pure function of measured evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from safepickle.record import Record
+
+from .errors import RegistryError
+from .intervals import wilson
+
+Outcome = Literal["promote", "hold", "reject"]
+
+_ROUNDING = 1e-12
+_BOUNDS = ("recall_tolerance", "false_positive_tolerance", "churn", "bundle_bytes", "row_seconds")
+
+
+class SetResult(Record):
+    """What a model did on one frozen evaluation set.
+
+    Parameters
+    ----------
+    true_positives, positives
+        Malicious files caught, of all malicious files.
+    false_positives, negatives
+        Benign files flagged, of all benign files.
+    digest
+        Hash of the set's content; two results compare only when their sets are the same.
+    """
+
+    true_positives: int
+    positives: int
+    false_positives: int
+    negatives: int
+    digest: str = ""
+
+
+class Evidence(Record):
+    """What was measured about one version, for the gate.
+
+    Parameters
+    ----------
+    sets
+        Results by name of the frozen evaluation set.
+    canaries, canary_flips
+        Canary files judged (known sinks, benign panel), and those whose verdict is not the one it must be.
+    old_benign, old_benign_changed
+        Benign files that the champion had judged before, and those whose verdict this version changes. Zero
+        for a champion.
+    bundle_bytes
+        Size of the bundle, all files together.
+    row_seconds
+        Time to judge one row.
+    schema
+        Version of the feature schema.
+    version
+        Registered number; needed for a champion.
+    """
+
+    sets: Mapping[str, SetResult]
+    canaries: int
+    canary_flips: int
+    old_benign: int
+    old_benign_changed: int
+    bundle_bytes: int
+    row_seconds: float
+    schema: str
+    version: int | None = None
+
+
+class GatePolicy(Record):
+    """The gate's figures, all of them stated in ``params.yaml`` under ``gate``.
+
+    Parameters
+    ----------
+    recall_tolerance, false_positive_tolerance
+        How far recall may fall, and the false-positive rate rise, below the champion's on any set (fractions).
+    churn
+        Largest fraction of old benign files whose verdict may change.
+    bundle_bytes
+        Largest bundle.
+    row_seconds
+        Longest time to judge one row.
+    schemas
+        Feature schemas that the installed scanner knows.
+    bars
+        For named sets, absolute bars, champion or not: ``{"public": {"recall": 0.95, "false_positive_rate": 0.01}}``.
+    """
+
+    recall_tolerance: float
+    false_positive_tolerance: float
+    churn: float
+    bundle_bytes: int
+    row_seconds: float
+    schemas: tuple[str, ...]
+    bars: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """Make a policy of the mapping ``gate`` in ``params.yaml``.
+
+        Raises
+        ------
+        RegistryError
+            When a figure is missing, unknown, or not one: a policy is stated in full or not at all.
+        """
+        fields = (*_BOUNDS, "schemas", "bars")
+        if wrong := sorted(set(fields) ^ set(params)):
+            raise RegistryError(
+                f"gate in params.yaml: {', '.join(wrong)} missing or unknown; it needs {', '.join(fields)}"
+            )
+        for name in _BOUNDS:
+            if not _is_bound(params[name]):
+                raise RegistryError(f"gate.{name} in params.yaml is {params[name]!r}; give a number of at least 0")
+        if isinstance(params["schemas"], str) or not isinstance(params["schemas"], list | tuple):
+            raise RegistryError("gate.schemas in params.yaml must be a list of feature-schema versions")
+        bars = params["bars"]
+        if not isinstance(bars, Mapping) or not all(isinstance(bar, Mapping) for bar in bars.values()):
+            raise RegistryError("gate.bars in params.yaml must map set names to their bars ({} for none)")
+        for name, bar in bars.items():
+            if unknown := sorted(set(bar) - {"recall", "false_positive_rate"}):
+                raise RegistryError(
+                    f"gate.bars.{name} in params.yaml knows recall and false_positive_rate, not {unknown[0]}"
+                )
+            if not all(_is_bound(value) for value in bar.values()):
+                raise RegistryError(f"gate.bars.{name} in params.yaml holds something that is no number of at least 0")
+        figures = {name: params[name] for name in _BOUNDS}
+        return cls(**figures, schemas=tuple(str(schema) for schema in params["schemas"]), bars=bars)
+
+
+class Check(Record):
+    """One thing the gate looked at; ``otherwise`` is what a failure means for the decision."""
+
+    name: str
+    passed: bool
+    goal: str
+    measured: str
+    otherwise: Outcome = "hold"
+
+
+class Decision(Record):
+    """What the gate said, why, and against which champion (None: there was none)."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    against: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision as JSON values."""
+        return {
+            "outcome": self.outcome,
+            "against": self.against,
+            "reasons": list(self.reasons),
+            "checks": [dict(check.__dict__) for check in self.checks],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote. Raises KeyError or TypeError when it is something else."""
+        if value["outcome"] not in ("promote", "hold", "reject"):
+            raise TypeError(f"outcome {value['outcome']!r}")
+        checks = tuple(Check(**check) for check in value["checks"])
+        return cls(value["outcome"], tuple(value["reasons"]), checks, value["against"])
+
+
+def decide(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) -> Decision:
+    """Say whether a challenger may take the champion's place.
+
+    ``reject``: it is certainly worse or cannot be used (a canary flipped, a bound exceeded, a rate whose whole
+    95 % Wilson interval lies beyond the tolerance). ``hold``: it may be worse, or something was not measured;
+    a person should look. ``promote``: every check passed.
+
+    Raises
+    ------
+    ValueError
+        When the champion's evidence does not name its version, or counts are impossible.
+    """
+    if champion is not None and champion.version is None:
+        raise ValueError("the champion's evidence must name its registered version")
+    checks = (
+        *_set_checks(challenger, champion, policy),
+        *_bar_checks(challenger, policy),
+        _canary_check(challenger),
+        *(() if champion is None else (_churn_check(challenger, policy),)),
+        Check(
+            "bundle size",
+            challenger.bundle_bytes <= policy.bundle_bytes,
+            f"<= {policy.bundle_bytes} bytes",
+            f"{challenger.bundle_bytes} bytes",
+            "reject",
+        ),
+        Check(
+            "latency of one row",
+            challenger.row_seconds <= policy.row_seconds,
+            f"<= {policy.row_seconds * 1e3:g} ms",
+            f"{challenger.row_seconds * 1e3:.3g} ms",
+            "reject",
+        ),
+        Check(
+            "feature schema",
+            challenger.schema in policy.schemas,
+            f"one of {', '.join(policy.schemas) or 'none'}",
+            challenger.schema,
+            "reject",
+        ),
+    )
+    failed = [check for check in checks if not check.passed]
+    outcomes = {check.otherwise for check in failed}
+    outcome: Outcome = "reject" if "reject" in outcomes else "hold" if failed else "promote"
+    reasons = tuple(f"{check.name}: {check.measured}, wanted {check.goal}" for check in failed)
+    return Decision(
+        outcome,
+        reasons or (f"all {len(checks)} checks passed",),
+        checks,
+        None if champion is None else champion.version,
+    )
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _set_checks(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) -> Iterator[Check]:
+    if not challenger.sets:
+        yield Check("evaluation sets", False, "at least one", "none")
+    for name, before in () if champion is None else sorted(champion.sets.items()):
+        after = challenger.sets.get(name)
+        if after is None:
+            yield Check(f"set {name}", False, "measured, as it was for the champion", "not measured")
+            continue
+        same = (after.positives, after.negatives, after.digest) == (before.positives, before.negatives, before.digest)
+        if not same:
+            yield Check(f"set {name}", False, f"the champion's set ({_contents(before)})", _contents(after))
+            continue
+        if before.positives:
+            yield _recall_check(name, after, before.true_positives / before.positives, policy.recall_tolerance)
+        if before.negatives:
+            rate = before.false_positives / before.negatives
+            yield _false_positive_check(name, after, rate, policy.false_positive_tolerance)
+
+
+def _bar_checks(challenger: Evidence, policy: GatePolicy) -> Iterator[Check]:
+    for name, bars in sorted(policy.bars.items()):
+        result = challenger.sets.get(name, SetResult(0, 0, 0, 0))
+        if "recall" in bars:
+            yield _recall_check(name, result, bars["recall"])
+        if "false_positive_rate" in bars:
+            yield _false_positive_check(name, result, bars["false_positive_rate"])
+
+
+def _recall_check(name: str, result: SetResult, wanted: float, tolerance: float | None = None) -> Check:
+    low, high = wilson(result.true_positives, result.positives)
+    bound = wanted - (tolerance or 0.0)
+    rate = result.true_positives / result.positives if result.positives else -1.0
+    return Check(
+        f"recall on {name}" + (" (bar)" if tolerance is None else ""),
+        rate >= bound - _ROUNDING,
+        f">= {bound:.4f}" + ("" if tolerance is None else f" (champion {wanted:.4f} - {tolerance:g})"),
+        _rate(rate, low, high),
+        "reject" if high < bound else "hold",
+    )
+
+
+def _false_positive_check(name: str, result: SetResult, wanted: float, tolerance: float | None = None) -> Check:
+    low, high = wilson(result.false_positives, result.negatives)
+    bound = wanted + (tolerance or 0.0)
+    rate = result.false_positives / result.negatives if result.negatives else -1.0
+    return Check(
+        f"false-positive rate on {name}" + (" (bar)" if tolerance is None else ""),
+        0 <= rate <= bound + _ROUNDING,
+        f"<= {bound:.4f}" + ("" if tolerance is None else f" (champion {wanted:.4f} + {tolerance:g})"),
+        _rate(rate, low, high),
+        "reject" if low > bound else "hold",
+    )
+
+
+def _canary_check(challenger: Evidence) -> Check:
+    flips, total = challenger.canary_flips, challenger.canaries
+    return Check(
+        "canary flips",
+        total > 0 and flips == 0,
+        "0 of at least 1",
+        f"{flips} of {total}",
+        "reject" if flips else "hold",
+    )
+
+
+def _churn_check(challenger: Evidence, policy: GatePolicy) -> Check:
+    changed, total = challenger.old_benign_changed, challenger.old_benign
+    low, high = wilson(changed, total)
+    rate = changed / total if total else -1.0
+    return Check(
+        "verdict churn on old benign files",
+        0 <= rate <= policy.churn + _ROUNDING,
+        f"<= {policy.churn:.2%}",
+        f"{changed} of {total}: {_rate(rate, low, high)}",
+    )
+
+
+def _rate(rate: float, low: float, high: float) -> str:
+    return "not measured" if rate < 0 else f"{rate:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _contents(result: SetResult) -> str:
+    return f"{result.positives} malicious, {result.negatives} benign, digest {result.digest[:12] or 'none'}"
