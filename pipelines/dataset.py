@@ -14,7 +14,8 @@ from safepickle.bytecode.trace import FileTrace
 from safepickle.features.calls import is_stdlib
 
 COLUMNS = (
-    "sha256", "name", "label", "origin", "group", "library", "technique", "effect", "container", "note", "pool", "trace",
+    "sha256", "name", "label", "origin", "group", "library", "technique", "effect", "container", "note", "pool",
+    "trace",
 )  # fmt: skip
 """`label` is ``benign``, ``malicious``, ``broken`` or ``unclear``; `group` is the unit of splitting; `pool` is
 ``train``, or ``test`` for generated files whose callables no training file uses; `trace` is canonical JSON."""

@@ -207,7 +207,7 @@ class _Region:
         else:
             state, offset = "complete", 0
         behind = stopped_at if reason else machine.position
-        if state == "limited" or any(child.coverage.state == "limited" for child in children):
+        if state == "limited" or any(_limited(child) for child in children):
             self.complete = False
         counts = machine.opcode_counts
         return Trace(
@@ -346,5 +346,10 @@ def _credible(trace: Trace) -> bool:
 
 
 def _worth(trace: Trace) -> bool:
-    """Whether a stream in a literal is one: it was read to its STOP, or imports something."""
-    return trace.coverage.state == "complete" or _credible(trace)
+    """Whether a stream in a literal is one: no damage was met in it, or it imports something."""
+    return trace.coverage.state != "stopped" or _credible(trace)
+
+
+def _limited(trace: Trace) -> bool:
+    """Whether a budget ran out in a stream or in what it carries."""
+    return trace.coverage.state == "limited" or any(_limited(child) for child in trace.children)

@@ -1,0 +1,273 @@
+"""The pickle machine: what it sees of a stream, whatever the stream does to hide it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections import Counter, OrderedDict, defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.assemble.stream import Assembler
+from safepickle.bytecode.names import canonical
+from safepickle.bytecode.opcodes import ARGUMENTS, CODES, OPCODES
+from safepickle.bytecode.region import Budget, trace_region
+from safepickle.bytecode.trace import Call, Trace
+from safepickle.limits import Limits
+
+
+def region(data: bytes, limits: Limits | None = None) -> list[Trace]:
+    return list(trace_region(data, 0, len(data), (), Budget(limits or Limits())).traces)
+
+
+def trace(data: bytes, limits: Limits | None = None) -> Trace:
+    return region(data, limits)[0]
+
+
+def calls(data: bytes) -> list[tuple[str, str]]:
+    return [(call.opcode, call.callee.name) for stream in region(data) for call in stream.calls]
+
+
+def only_call(data: bytes) -> Call:
+    (call,) = trace(data).calls
+    return call
+
+
+def system(asm: Assembler) -> Assembler:
+    return asm.global_("os", "system").text("echo inert").tuple1().reduce()
+
+
+def test_the_opcode_table_is_that_of_the_standard_library() -> None:
+    table = {(ord(op.code), op.name, op.proto) for op in pickletools.opcodes}
+    assert {(code, name, protocol) for code, name, _argument, protocol in OPCODES} == table
+    assert len(OPCODES) == len(CODES) == len(ARGUMENTS) == 68
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(max_size=300),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=4) | st.tuples(inner, inner)
+    ),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=VALUES, protocol=st.integers(0, 5))
+def test_every_opcode_of_an_ordinary_pickle_is_counted_and_the_stream_is_complete(value: object, protocol: int) -> None:
+    data = pickle.dumps(value, protocol)
+    found = trace(data)
+    assert found.opcodes == Counter(op.name for op, _argument, _at in pickletools.genops(data))
+    assert found.coverage.state == "complete"
+    assert found.length == len(data)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_imports_and_calls_are_those_that_the_unpickler_would_make(protocol: int) -> None:
+    made: list[str] = []
+
+    class Watcher(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> object:
+            made.append(canonical(module, name))
+            return super().find_class(module, name)
+
+    data = pickle.dumps([OrderedDict(a=1), defaultdict(list, b=[2]), Counter("ab")], protocol)
+    Watcher(io.BytesIO(data)).load()
+    assert {entry.name for entry in trace(data).imports} == set(made)
+
+
+def test_a_reduce_is_a_call_with_its_arguments_described() -> None:
+    call = only_call(system(Assembler(2)).assemble())
+    assert (call.opcode, call.callee.kind, call.callee.name) == ("REDUCE", "global", "os.system")
+    assert [(arg.type, arg.looks, arg.length, arg.literal) for arg in call.args] == [("str", "shell", 10, "echo inert")]
+    assert call.result == ("returned",)
+
+
+HIDDEN = {
+    "INST": Assembler(0).mark().text("echo").inst("os", "system").assemble(),
+    "OBJ": Assembler(1).mark().global_("os", "system").text("echo").obj().assemble(),
+    "NEWOBJ": Assembler(2).global_("os", "system").text("echo").tuple1().newobj().assemble(),
+    "NEWOBJ_EX": Assembler(4).global_("os", "system").text("e").tuple1().empty_dict().newobj_ex().assemble(),
+    "STACK_GLOBAL": Assembler(4).text("os").text("system").stack_global().text("e").tuple1().reduce().assemble(),
+    "short strings": Assembler(4).short_binstring(b"os").binstring(b"system").stack_global().empty_tuple().reduce().assemble(),
+    "text strings": Assembler(4).string(b"os").unicode("system").stack_global().empty_tuple().reduce().assemble(),
+    "escaped UNICODE": b"\x80\x04V\\u006fs\nVsyst\\u0065m\n\x93)R.",
+    "escaped STRING": b"\x80\x04S'\\x6fs'\nS'system'\n\x93)R.",
+    "BINUNICODE8": Assembler(4).binunicode8("os").binunicode8("system").stack_global().empty_tuple().reduce().assemble(),
+    "memo": b"\x80\x04\x8c\x06system\x94\x8c\x02os\x94000h\x01h\x00\x93)R.".replace(b"000", b"00"),
+    "sparse memo": b"\x80\x04\x8c\x02osr\xff\xff\xff\x7f0\x8c\x06systemj\xff\xff\xff\x7f\x8c\x06system\x93)R.",
+    "overwritten memo": b"\x80\x04\x8c\x04safeq\x00\x8c\x02osq\x0000h\x00\x8c\x06system\x93)R.",
+    "MEMOIZE after PUT": b"\x80\x04\x8c\x04safeq\x00\x8c\x02os\x9400h\x01\x8c\x06system\x93)R.",
+    "decoys": b"\x80\x04\x8c\x02os\x8c\x04safe0\x8c\x06system(]1\x932)R.".replace(b"\x932", b"\x93"),
+    "Python 2 name": Assembler(2).global_("posix", "system").empty_tuple().reduce().assemble(),
+    "popped": b"\x80\x02N" + b"cos\nsystem\n)R0.",
+    "swallowed by BUILD": b"\x80\x02ccollections\nOrderedDict\n)Rcos\nsystem\n)Rb.",
+    "swallowed by SETITEM": b"\x80\x02}X\x01\x00\x00\x00acos\nsystem\n)Rs.",
+    "no STOP": b"\x80\x02cos\nsystem\n)R",
+    "broken after": b"\x80\x02cos\nsystem\n)R\xff\xff",
+    "unset memo key after": b"\x80\x02cos\nsystem\n)Rh\x63.",
+    "REDUCE with a list": b"\x80\x02cos\nsystem\n]R.",
+    "second stream": pickle.dumps([1, 2]) + b"cos\nsystem\n)R.",
+    "after NULs": pickle.dumps([1, 2]) + b"\0" * 50 + b"\x80\x02cos\nsystem\n)R.",
+    "after text": pickle.dumps([1, 2]) + b"some text\n" + b"cos\nsystem\n)R.",
+    "INST after junk": pickle.dumps([1, 2]) + b"\0\1\2(S'echo'\nios\nsystem\n.",
+    "overlapping frames": b"\x80\x04\x95\xff\0\0\0\0\0\0\0\x95\x01\0\0\0\0\0\0\0cos\nsystem\n)R.",
+    "late PROTO": b"cos\nsystem\n\x80\x02)R.",
+    "bytes as operands": b"\x80\x04C\x02osC\x06system\x93)R.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", HIDDEN.values(), ids=HIDDEN.keys())
+def test_a_call_is_seen_however_it_is_written(data: bytes) -> None:
+    names = {name for _opcode, name in calls(data)}
+    assert names & {"os.system", "posix.system"}
+
+
+COMPUTED = {
+    "getattr": b"\x80\x04\x8c\x08builtins\x8c\x07getattr\x93cos\npath\n\x8c\x06system\x86R\x8c\x04echo\x85R.",
+    "import_module": b"\x80\x04cbuiltins\ngetattr\ncimportlib\nimport_module\n\x8c\x02os\x85R\x8c\x06system\x86R\x8c\x04echo\x85R.",
+    "join": b"\x80\x04\x8c\x02oscbuiltins\nstr.join\n\x8c\x00]\x8c\x03sysa\x8c\x03tema\x86R\x93\x8c\x04echo\x85R.",
+    "rot13": b"\x80\x04\x8c\x02os_codecs_0\x8c\x06system\x93)R.".replace(b"\x02os_codecs_0", b"\x02os"),
+    "base64": b"\x80\x04\x8c\x02oscbuiltins\nbytes.decode\ncbase64\nb64decode\nC\x08c3lzdGVt\x85R\x85R\x93\x8c\x04echo\x85R.",
+    "partial": b"\x80\x04cfunctools\npartial\ncos\nsystem\n\x8c\x04echo\x86R)R.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", COMPUTED.values(), ids=COMPUTED.keys())
+def test_a_computed_callee_is_resolved(data: bytes) -> None:
+    called = [call.callee for call in trace(data).calls]
+    assert called[-1].name.endswith("system")
+    assert called[-1].kind in ("global", "attribute", "carrier")
+
+
+def test_a_name_from_an_unknown_call_is_computed() -> None:
+    data = b"\x80\x04\x8c\x02oscvendor\nname\n)R\x93\x8c\x04echo\x85R."
+    found = trace(data)
+    assert found.calls[-1].callee.kind == "computed"
+    assert "computed-global" in {oddity.kind for oddity in found.oddities}
+
+
+def test_build_on_a_global_is_told_from_build_on_an_instance() -> None:
+    on_global = trace(b"\x80\x02cjson\ndecoder\n}X\x01\0\0\0aK\x01sb.")
+    on_instance = trace(pickle.dumps(Exception("x"), 2))
+    assert "build-on-global" in {oddity.kind for oddity in on_global.oddities}
+    assert "build-on-global" not in {oddity.kind for oddity in on_instance.oddities}
+
+
+def test_implicit_calls_on_results_are_recorded() -> None:
+    data = b"\x80\x02cvendor\nThing\n)R(K\x01K\x02e(K\x01K\x02uK\x01K\x02sK\x01a."
+    assert [opcode for opcode, _name in calls(data)] == ["REDUCE", "extend", "setitem", "setitem", "append"]
+
+
+def test_persistent_ids_and_extensions_are_recorded() -> None:
+    assert calls(b"\x80\x02\x82\x01)R.") == [("ext", "copyreg.extension.1"), ("REDUCE", "copyreg.extension.1")]
+    assert [call.opcode for call in trace(b"Pname\n.").calls] == ["persistent_load"]
+
+
+def test_a_forest_of_equal_calls_is_one_entry_with_a_count() -> None:
+    data = b"\x80\x02(" + b"cvendor\nTree\nK\x01\x85R" * 500 + b"t."
+    (call,) = trace(data).calls
+    assert call.count == 500
+    assert call.result == ("stored",)
+
+
+def test_one_hostile_call_among_many_of_the_same_callee_stays_visible() -> None:
+    quiet = b"cvendor\nTree\nX\x04\0\0\0name\x85R"
+    loud = b"cvendor\nTree\nX\x0a\0\0\0echo inert\x85R"
+    found = trace(b"\x80\x02(" + quiet * 200 + loud + quiet * 200 + b"t.")
+    assert sorted(call.args[0].looks for call in found.calls) == ["identifier", "shell"]
+
+
+NESTED = {
+    "bytes": lambda inner: pickle.dumps({"state": inner}),
+    "argument": lambda inner: Assembler(3).global_("pickle", "loads").binbytes(inner).tuple1().reduce().assemble(),
+    "latin-1 text": lambda inner: (
+        Assembler(2).global_("_codecs", "encode").text(inner.decode("latin-1")).text("latin1").tuple2().reduce().assemble()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", NESTED.values(), ids=NESTED.keys())
+def test_a_pickle_inside_a_literal_is_a_child(wrap: object) -> None:
+    inner = system(Assembler(3)).assemble()
+    assert callable(wrap)
+    outer = trace(wrap(inner))
+    assert [call.callee.name for child in outer.children for call in child.calls] == ["os.system"]
+
+
+@pytest.mark.parametrize("depth", [3, 50])
+def test_pickles_within_pickles_are_bounded(depth: int) -> None:
+    data = system(Assembler(3)).assemble()
+    for _ in range(depth):
+        data = pickle.dumps(data, 3)
+    found = region(data)
+    kinds = {oddity.kind for stream in _walk(found) for oddity in stream.oddities}
+    assert ("budget:depth" in kinds) == (depth > Limits().depth)
+
+
+def _walk(traces: list[Trace]) -> list[Trace]:
+    return [found for stream in traces for found in (stream, *_walk(list(stream.children)))]
+
+
+BUDGETS = {
+    "opcodes": (Limits(opcodes=70_000), b"\x80\x02" + b"N0" * 100_000 + b"N."),
+    "stack": (Limits(stack=1_000), b"\x80\x02" + b"N" * 5_000 + b"."),
+    "memo": (Limits(memo=100), b"\x80\x04" + b"N\x94" * 500 + b"."),
+    "nodes": (Limits(nodes=100), b"\x80\x02(" + b"N\x85" * 500 + b"t."),
+    "calls": (Limits(calls=10), b"\x80\x02(" + b"".join(b"cvendor\nt%d\n)R" % n for n in range(50)) + b"t."),
+}
+
+
+@pytest.mark.parametrize(("name", "case"), BUDGETS.items(), ids=BUDGETS.keys())
+def test_a_budget_that_runs_out_is_named_and_makes_the_stream_incomplete(name: str, case: tuple[Limits, bytes]) -> None:
+    limits, data = case
+    found = trace_region(data, 0, len(data), (), Budget(limits))
+    assert not found.complete
+    assert found.traces[0].coverage.reason == f"budget:{name}"
+
+
+def test_a_callee_beyond_the_budget_of_calls_still_counts() -> None:
+    data = b"\x80\x02(" + b"".join(b"cvendor\nt%d\n)R" % n for n in range(15)) + b"cos\nsystem\n)Rt."
+    assert "os.system" in {call.callee.name for call in trace(data, Limits(calls=10)).calls}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_raise(data: bytes) -> None:
+    for found in region(data):
+        assert found.coverage.state in ("complete", "stopped", "limited")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(sorted(HIDDEN.values())), min_size=1, max_size=3), st.data())
+def test_no_mutation_makes_it_raise(parts: list[bytes], draw: st.DataObject) -> None:
+    data = bytearray(b"".join(parts))
+    for _ in range(draw.draw(st.integers(0, 6))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    region(bytes(data))
+
+
+@pytest.mark.parametrize("key", [b"-1", b"9999999999999999999999", b"abc", b""])
+def test_impossible_memo_keys_stop_the_stream(key: bytes) -> None:
+    assert trace(b"Np" + key + b"\n.").coverage.state == "stopped"
+
+
+def test_truncation_at_every_byte_is_noticed() -> None:
+    data = pickle.dumps({"a": [1, 2.0, "x" * 300, b"y" * 300], "b": OrderedDict(c=1)}, 4)
+    for end in range(1, len(data)):
+        found = trace_region(data, 0, end, (), Budget(Limits()))
+        assert not found.complete, end
+
+
+def test_lengths_beyond_the_file_stop_the_stream() -> None:
+    for head in (b"X\xff\xff\xff\xff", b"\x8d" + b"\xff" * 8, b"\x8e" + b"\xff" * 7 + b"\x7f", b"T\xff\xff\xff\x7f"):
+        assert trace(b"\x80\x04" + head + b"abc.").coverage.reason == "truncated"
+
+
+def test_leftovers_on_the_stack_are_an_oddity_and_their_calls_dropped() -> None:
+    found = trace(b"\x80\x02cvendor\nt\n)RN.")
+    assert "leftover-stack" in {oddity.kind for oddity in found.oddities}
+    assert found.calls[0].result == ("dropped",)
