@@ -1,0 +1,264 @@
+"""A trained model as a folder of flat arrays and JSON: read it, verify it, judge rows with it.
+
+Nothing in a bundle is code and nothing is unpickled. :func:`load` checks every byte (sha256) and every number that
+leads somewhere (tree children, columns, shapes) before the first row; what it returns cannot go astray later.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from hashlib import sha256
+from math import isfinite, log
+
+from .array_checks import number, take
+from .bundle_io import ARRAYS, MANIFEST, NAMES, PREVALENCE, hash_files, parse_object, read_arrays, read_folder
+from .errors import BundleError
+from .inference import as_row, scorer, sigmoid
+from .record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from .inference import Scorer
+
+FORMAT = 1
+"""Version of the layout of a bundle."""
+
+STACKING = "stacking"
+"""Prefix of the arrays that combine the detectors; no detector may have this name."""
+
+
+class Judgement(Record):
+    """What a bundle says about one row.
+
+    Parameters
+    ----------
+    score
+        Calibrated probability of malicious, 0 to 1.
+    tier
+        ``benign``, ``suspicious`` or ``malicious``, by the bundle's thresholds.
+    detectors
+        Raw score of each detector; higher is more malicious, scales differ.
+    """
+
+    score: float
+    tier: str
+    detectors: Mapping[str, float]
+
+
+class Stack:
+    """Combines detector scores to one calibrated probability: ``calibrate(intercept + sum(weight * transform))``.
+
+    A transform of kind ``logit`` is the log odds of a probability, clipped to -`bound` .. `bound`; one of kind
+    ``rank`` interpolates between knots (`raw` -> `rank`), constant beyond them. All rise with the raw score and no
+    weight is negative, so that a higher detector score never lowers the result.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], arrays: dict[str, Any]) -> None:
+        self.intercept = number(meta, "intercept")
+        self.parts: list[tuple[str, float, float, Curve | None]] = []
+        for name, part in _mapping(meta, "detectors").items():
+            weight = number(part, "weight", 0.0)
+            kind = part.get("transform")
+            if kind == "logit":
+                self.parts.append((name, weight, number(part, "bound", 0.0, 50.0), None))
+            elif kind == "rank":
+                self.parts.append((name, weight, 0.0, Curve(arrays, f"{name}.raw", f"{name}.rank")))
+            else:
+                raise ValueError(f"unknown transform {kind!r} of {name}")
+        calibration = _mapping(meta, "calibration")
+        self.slope = number(calibration, "slope", 0.0)
+        self.shift = number(calibration, "shift")
+        self.blend = number(calibration, "blend", 0.0, 1.0)
+        self.curve = Curve(arrays, "margin", "probability") if self.blend else None
+        if arrays:
+            raise ValueError(f"arrays that nothing reads: {', '.join(sorted(arrays))}")
+
+    def score(self, scores: Mapping[str, float]) -> float:
+        """Return the calibrated probability for raw scores by detector name."""
+        margin = self.intercept
+        for name, weight, bound, curve in self.parts:
+            raw = scores[name]
+            margin += weight * (logit(raw, bound) if curve is None else curve(raw))
+        probability = sigmoid(self.slope * margin + self.shift)
+        if self.curve is None:
+            return probability
+        return self.blend * self.curve(margin) + (1.0 - self.blend) * probability
+
+
+class Curve:
+    """A rising line through knots, constant before the first and after the last."""
+
+    def __init__(self, arrays: dict[str, Any], x: str, y: str) -> None:
+        self.x = tuple(map(float, take(arrays, x, "d")))
+        self.y = tuple(map(float, take(arrays, y, "d", len(self.x))))
+        if not self.x or any(after <= before for before, after in zip(self.x, self.x[1:], strict=False)):
+            raise ValueError(f"the knots {x!r} do not rise")
+        if any(after < before for before, after in zip(self.y, self.y[1:], strict=False)):
+            raise ValueError(f"the knots {y!r} fall")
+
+    def __call__(self, value: float) -> float:
+        x, y = self.x, self.y
+        if value <= x[0]:
+            return y[0]
+        if value >= x[-1]:
+            return y[-1]
+        right = bisect_right(x, value)
+        left = right - 1
+        return y[left] + (value - x[left]) / (x[right] - x[left]) * (y[right] - y[left])
+
+
+def logit(probability: float, bound: float) -> float:
+    """Return ``log(p / (1 - p))`` clipped to -`bound` .. `bound`."""
+    if probability <= 0.0:
+        return -bound
+    if probability >= 1.0:
+        return bound
+    return max(-bound, min(bound, log(probability / (1.0 - probability))))
+
+
+class Bundle:
+    """A loaded model; made by :func:`load`.
+
+    Attributes
+    ----------
+    hash : str
+        sha256 that names the model, see :func:`bundle_hash`.
+    schema_version : int or str
+        Version of the feature schema that it was trained for.
+    names : tuple of str
+        Columns of a row, in order.
+    thresholds : dict of str to float
+        Scores from which on a file is ``suspicious`` and ``malicious``.
+    prevalence_json : str
+        Text of the prevalence table, for the features; opaque here.
+    manifest : dict
+        All of ``bundle.json``.
+    """
+
+    def __init__(self, manifest: dict[str, Any], arrays: Mapping[str, Any], prevalence: str, digest: str) -> None:
+        schema = _mapping(manifest, "schema")
+        names = schema.get("names")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("the schema does not name its columns")
+        self.manifest = manifest
+        self.hash = digest
+        self.schema_version: int | str = schema.get("version", "")
+        self.names: tuple[str, ...] = tuple(names)
+        self.prevalence_json = prevalence
+        groups = _grouped(arrays)
+        stacking = _mapping(manifest, "stacking")
+        self._stack = Stack(stacking, groups.pop(STACKING, {}))
+        self._scorers: dict[str, Scorer] = {}
+        for name, meta in _mapping(manifest, "detectors").items():
+            try:
+                self._scorers[name] = scorer(meta, groups.pop(name, {}))
+            except ValueError as error:
+                raise ValueError(f"the detector {name}: {error}") from None
+            if self._scorers[name].width != len(names):
+                raise ValueError(f"the detector {name} is for {self._scorers[name].width} columns, not {len(names)}")
+        if groups:
+            raise ValueError(f"arrays of no detector: {', '.join(sorted(groups))}")
+        if {part[0] for part in self._stack.parts} != set(self._scorers) or not self._scorers:
+            raise ValueError("the stacking combines other detectors than there are")
+        levels = _mapping(manifest, "thresholds")
+        self.thresholds = {tier: number(levels, tier, 0.0, 2.0) for tier in ("suspicious", "malicious")}
+        if self.thresholds["suspicious"] > self.thresholds["malicious"]:
+            raise ValueError("the threshold of suspicious is over that of malicious")
+
+    def judge(self, row: Sequence[float]) -> Judgement:
+        """Judge one row of features, in the order of `names`.
+
+        Raises
+        ------
+        ValueError
+            When the row has another length or a value that is not a finite float32.
+        BundleError
+            When the numbers of the model lead to no finite score.
+        """
+        values = as_row(row, len(self.names))
+        scores = {name: ready.score(values) for name, ready in self._scorers.items()}
+        combined = self._stack.score(scores)
+        if not isfinite(combined) or not all(map(isfinite, scores.values())):
+            raise BundleError(f"the model {self.hash[:12]} gives no finite score; restore or roll back to another")
+        return Judgement(combined, self.tier(combined), scores)
+
+    def tier(self, score: float) -> str:
+        """Return the tier of a calibrated score."""
+        if score >= self.thresholds["malicious"]:
+            return "malicious"
+        return "suspicious" if score >= self.thresholds["suspicious"] else "benign"
+
+
+def load(path: str | os.PathLike[str], schema_version: int | str | None = None) -> Bundle:
+    """Load and verify the bundle in the folder `path`.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    schema_version
+        Version of the features at hand; ``None`` accepts any (to look at a model, not to scan with it).
+
+    Raises
+    ------
+    BundleError
+        When a file is missing, extra, changed or malformed, or the bundle is of another format or schema.
+    """
+    folder = os.fspath(path)
+    files = read_folder(folder)
+    digests = {name: sha256(data).hexdigest() for name, data in files.items()}
+    source = os.path.join(folder, MANIFEST)
+    manifest = parse_object(files[MANIFEST], source)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"{source} is of format {manifest.get('format')!r}; this version reads format {FORMAT}")
+    _verify(manifest, files, digests, folder)
+    schema = manifest.get("schema")
+    found = schema.get("version") if isinstance(schema, dict) else None
+    if type(found) not in (int, str) or (schema_version is not None and found != schema_version):
+        raise BundleError(
+            f"{folder} was trained for feature schema {found!r}, not {schema_version!r}; train or install another model"
+        )
+    arrays = read_arrays(files[ARRAYS], os.path.join(folder, ARRAYS))
+    try:
+        prevalence = files[PREVALENCE].decode("utf-8")
+        return Bundle(manifest, arrays, prevalence, hash_files(digests))
+    except ValueError as error:
+        raise BundleError(f"the model bundle {folder} is malformed: {error}") from None
+
+
+def bundle_hash(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 over the sorted (name, sha256) of a bundle's files; nothing else enters it."""
+    return hash_files({name: sha256(data).hexdigest() for name, data in read_folder(path).items()})
+
+
+def _verify(manifest: dict[str, Any], files: dict[str, bytes], digests: dict[str, str], folder: str) -> None:
+    """Compare the files with what the manifest says of them."""
+    listed = manifest.get("files")
+    expected = set(NAMES) - {MANIFEST}
+    if not isinstance(listed, dict) or set(listed) != expected:
+        raise BundleError(f"{os.path.join(folder, MANIFEST)} does not list {' and '.join(sorted(expected))}")
+    for name in sorted(expected):
+        if listed[name] != {"bytes": len(files[name]), "sha256": digests[name]}:
+            raise BundleError(f"{os.path.join(folder, name)} is not the file that was registered (sha256); restore it")
+
+
+def _mapping(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = meta.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name!r} must be an object")
+    return value
+
+
+def _grouped(arrays: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Split ``<detector>/<array>`` names."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, view in arrays.items():
+        detector, slash, array = name.partition("/")
+        if not slash or not detector or not array:
+            raise ValueError(f"the array {name!r} is not named <detector>/<array>")
+        groups.setdefault(detector, {})[array] = view
+    return groups
