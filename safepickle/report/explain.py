@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _ARGUMENTS = 6
 _LITERAL = 120
+_CALLS = 60
+_FINDINGS = 20
+_LESSER = ("low", "info")
+_NOTHING = "  builds plain data and calls nothing"
 
 # What a model is rebuilt with. Only wording: a call named here that has a finding is told in full all the same.
 _BULK = {
@@ -67,23 +71,33 @@ def _stream(trace: Trace, findings: tuple[Finding, ...], told: set[int]) -> Iter
     first = trace.offset
     yield f"{where + ', ' if where else ''}bytes {first:,} to {first + trace.length:,}: loading this stream"
     bulk: dict[str, int] = {}
-    lines = []
+    lines: list[tuple[bool, str]] = []
     for call in sorted(trace.calls, key=lambda call: call.offset):
         found = [index for index, finding in enumerate(findings) if _is_about(finding, call, trace)]
-        told.update(found)
-        usual = "" if found else _usual(call)
+        grave = any(findings[index].severity not in _LESSER for index in found)
+        usual = "" if grave else _usual(call)
         if usual:
             bulk[usual] = bulk.get(usual, 0) + call.count
         elif usual is not None:
-            lines.append(_call_line(call, trace.offset, [findings[index] for index in found]))
-    yield from (f"  {line}" for line in lines)
+            told.update(found)
+            lines.append((grave, _call_line(call, first, [findings[index] for index in found])))
+    yield from (f"  {line}" for line in _fitting(lines))
     yield from (f"  {_counted(phrase, count)}" for phrase, count in bulk.items())
     if not lines and not bulk:
         names = sorted({printable(item.name or item.written) for item in trace.imports})
-        yield f"  imports {', '.join(names)} and calls nothing" if names else "  builds plain data and calls nothing"
+        yield f"  imports {', '.join(names[:_CALLS])} and calls nothing" if names else _NOTHING
     if trace.coverage.state != "complete":
         reason = printable(trace.coverage.reason) or trace.coverage.state
         yield f"  is not understood from byte {first + trace.coverage.offset:,} on: {reason}"
+
+
+def _fitting(lines: list[tuple[bool, str]]) -> list[str]:
+    """The lines of at most `_CALLS` calls, those that matter before others, in their order."""
+    cut = len(lines) - _CALLS
+    if cut <= 0:
+        return [line for _, line in lines]
+    kept = sorted(sorted(range(len(lines)), key=lambda index: not lines[index][0])[:_CALLS])
+    return [*(lines[index][1] for index in kept), f"and makes {cut:,} more kinds of calls; safepickle trace has all"]
 
 
 def _is_about(finding: Finding, call: Call, trace: Trace) -> bool:
@@ -121,7 +135,10 @@ def _counted(phrase: str, count: int) -> str:
 
 def _call_line(call: Call, base: int, findings: list[Finding]) -> str:
     times = f", {call.count:,} times" if call.count > 1 else ""
-    effect = f"  -> {printable(findings[0].effect)} [{findings[0].severity}]" if findings and findings[0].effect else ""
+    effect = ""
+    if findings and findings[0].effect:
+        known = findings[0].effect != "unknown"
+        effect = f"  -> {printable(findings[0].effect) if known else 'to unknown effect'} [{findings[0].severity}]"
     return f"{_sentence(call)}{times}  (byte {base + call.offset:,}){effect}"
 
 
@@ -158,7 +175,7 @@ def _name(ref: Ref) -> str:
 def _value(described: Descriptor, depth: int = 2) -> str:
     if described.literal:
         text = printable(described.literal, _LITERAL)
-        return f"'{text}'" if described.type == "str" else f"b'{text}'" if described.type == "bytes" else text
+        return f"'{text}'" if described.type == "str" else f"<bytes {text}>" if described.type == "bytes" else text
     if described.ref is not None:
         return _name(described.ref)
     kind = described.type
@@ -178,11 +195,13 @@ def _value(described: Descriptor, depth: int = 2) -> str:
 def _verdict(report: FileReport, told: set[int]) -> Iterator[str]:
     score = f", score {report.score:.3f}" if report.score is not None else ""
     yield f"Verdict: {report.verdict}{score}"
-    for index, finding in enumerate(report.findings):
+    for index, finding in enumerate(report.findings[:_FINDINGS]):
         yield f"  [{finding.severity}] {printable(finding.title)}: {printable(finding.why, 600)}"
         if index not in told and finding.stream:
             yield f"      at {printable(finding.stream)}, byte {finding.offset:,}"
-    for oddity in report.oddities:
+    if len(report.findings) > _FINDINGS:
+        yield f"  and {len(report.findings) - _FINDINGS:,} more findings; safepickle scan --format json has all"
+    for oddity in report.oddities[:_FINDINGS]:
         detail = f": {printable(oddity.detail)}" if oddity.detail else ""
         yield f"  odd: {printable(oddity.kind)}{detail} (byte {oddity.offset:,})"
     if not report.complete:
