@@ -8,7 +8,7 @@ import hmac
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -78,11 +78,21 @@ def add_key(connection: Connection, role: str, name: str, pepper: str, key: str 
     return int(inserted.scalar_one()), key
 
 
-def list_keys(connection: Connection) -> Sequence[sa.Row[tuple[int, str, str, object, object]]]:
-    """Rows of (id, name, role, created_at, revoked_at), oldest first."""
-    return connection.execute(
+def list_keys(connection: Connection) -> list[dict[str, Any]]:
+    """All keys, oldest first: id, name, role and when they were made and revoked, as JSON values."""
+    rows = connection.execute(
         sa.select(ApiKey.id, ApiKey.name, ApiKey.role, ApiKey.created_at, ApiKey.revoked_at).order_by(ApiKey.id)
-    ).all()
+    )
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "role": row.role,
+            "created_at": row.created_at.isoformat(),
+            "revoked_at": None if row.revoked_at is None else row.revoked_at.isoformat(),
+        }
+        for row in rows
+    ]
 
 
 def revoke_key(connection: Connection, key_id: int) -> bool:

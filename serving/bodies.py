@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from typing import IO
@@ -80,7 +81,9 @@ class Spool:
     def _write_pending(self) -> None:
         if self.file is None:
             # Not buffered: another process reads the descriptor.
-            self.file = tempfile.TemporaryFile(dir=self._folder, prefix="safepickle-", buffering=0)
+            handle, path = tempfile.mkstemp(prefix="safepickle-", dir=self._folder)
+            os.unlink(path)
+            self.file = os.fdopen(handle, "w+b", buffering=0)
         view = memoryview(self._pending)
         while view:
             view = view[self.file.write(view) :]
@@ -179,11 +182,16 @@ async def _chunks(request: Request, max_body: int, idle: float) -> AsyncIterator
 def _too_large(max_body: int) -> Problem:
     # Closing the connection keeps the rest of the body from being read as the next request.
     return Problem(
-        413, "body-too-large", f"the body has more than {max_body} bytes, the limit here", headers={"Connection": "close"}
+        413,
+        "body-too-large",
+        f"the body has more than {max_body} bytes, the limit here",
+        headers={"Connection": "close"},
     )
 
 
 def _plain_name(name: str) -> str:
     """The last path component, printable and short."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in last)[:MAX_NAME]
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in last)[
+        :MAX_NAME
+    ]

@@ -18,7 +18,11 @@ _BOOT = (
 
 
 def start(
-    module: str, function: str, arguments: Sequence[object], environment: Mapping[str, str], descriptors: Sequence[int] = ()
+    module: str,
+    function: str,
+    arguments: Sequence[object],
+    environment: Mapping[str, str],
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a process that calls a function and exits with what it returns.
 

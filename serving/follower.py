@@ -115,7 +115,9 @@ class ModelFollower:
         if refusal == self.refused:
             return
         self.refused = refusal
-        self._unrecorded.append({"action": "refused", "version": None if number is None else str(number), "reason": reason})
+        self._unrecorded.append(
+            {"action": "refused", "version": None if number is None else str(number), "reason": reason}
+        )
         metrics.MODEL_EXCHANGES.labels("refused").inc()
         logger.error("champion %s refused: %s", "of the registry" if number is None else number, reason)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
 import signal
-import socket
 import sys
 import threading
 import time
@@ -49,12 +46,14 @@ class Learner:
         With the log.
     lease_seconds
         See :class:`~serving.settings.Settings`.
+    holder
+        Under which name to hold the lease.
     """
 
-    def __init__(self, database: Database, lease_seconds: float) -> None:
+    def __init__(self, database: Database, lease_seconds: float, holder: str) -> None:
         self._database = database
         self._lease_seconds = lease_seconds
-        self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._holder = holder
         self._model: OnlineLearner | None = None
         self._last = 0
 
@@ -145,10 +144,10 @@ def check(connection: Connection) -> bool:
     return row is None or zlib.decompress(row.state) == _dump(replay(connection, row.event_id))
 
 
-def run(settings: Settings, stop: threading.Event) -> None:
+def run(settings: Settings, stop: threading.Event, holder: str) -> None:
     """Be the learner until `stop` is set or another process is; wait while the database is away."""
     database = Database(settings.database_url, settings.database_timeout)
-    learner = Learner(database, settings.lease_seconds)
+    learner = Learner(database, settings.lease_seconds, holder)
     try:
         while not stop.is_set():
             started = time.monotonic()
@@ -168,8 +167,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
         database.close()
 
 
-def main(parent: int) -> int:
-    """Entry of the process that a worker starts; it ends with the worker."""
+def main(parent: int, holder: str) -> int:
+    """Entry of the process that a worker starts and has taken the lease for; it ends with the worker."""
     from .scan_process import die_with
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -177,7 +176,7 @@ def main(parent: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     die_with(parent)
-    run(Settings.from_environment(), stop)
+    run(Settings.from_environment(), stop, holder)
     return 0
 
 

@@ -1,5 +1,15 @@
-"""Name of the learner's lease and checkpoint, apart from :mod:`serving.learner`, which imports River."""
+"""The learner's job, apart from :mod:`serving.learner`, which imports River."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
+
 JOB = "online-learner"
+"""Name of its lease and of its checkpoint."""
+
+
+def new_holder() -> str:
+    """A name for a holder of the lease that no other has."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"

@@ -40,7 +40,9 @@ MODEL_EXCHANGES = Counter("safepickle_model_exchanges", "Champions taken over or
 DATABASE_FAILURES = Counter("safepickle_database_failures", "Requests the database failed.")
 LEARNED = Counter("safepickle_learned_events", "Scan events the online learner has read.")
 LEARNER_SKIPPED = Counter("safepickle_learner_skipped_events", "Scan events the learner could not use.")
-LEARNER_LAG = Gauge("safepickle_learner_lag_events", "Events the learner has not read yet.", multiprocess_mode="mostrecent")
+LEARNER_LAG = Gauge(
+    "safepickle_learner_lag_events", "Events the learner has not read yet.", multiprocess_mode="mostrecent"
+)
 NOVELTY = Histogram(
     "safepickle_novelty", "Novelty of scanned files.", buckets=(0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
 )

@@ -94,7 +94,11 @@ class FilePart:
         if name == b"content-disposition":
             _, options = parse_options_header(self._header_value)
             self.filename = options.get(b"filename", b"").decode("utf-8", "replace")
-        elif name == b"content-transfer-encoding" and self._header_value.strip().lower() not in (b"binary", b"8bit", b"7bit"):
+        elif name == b"content-transfer-encoding" and self._header_value.strip().lower() not in (
+            b"binary",
+            b"8bit",
+            b"7bit",
+        ):
             raise MalformedMultipart("the part has a Content-Transfer-Encoding other than binary")
 
     def _end(self) -> None:

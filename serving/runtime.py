@@ -20,7 +20,7 @@ from .database.engine import Database, DatabaseUnavailable
 from .database.migrate import upgrade
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
-from .learner_job import JOB
+from .learner_job import JOB, new_holder
 from .model_source import Champions
 from .problems import Problem
 from .scan_pool import NoModel, Saturated, ScanCrashed, ScanPool, ScanTimeout
@@ -147,7 +147,13 @@ class Runtime:
         if record.score is not None:
             metrics.SCORES.observe(record.score)
         label = None if known.at is None else known.to_json_dict()
-        return {"scan_id": record.id, "at": record.at.isoformat(), "model_version": model.version, **file, "label": label}
+        return {
+            "scan_id": record.id,
+            "at": record.at.isoformat(),
+            "model_version": model.version,
+            **file,
+            "label": label,
+        }
 
     def _touch_database(self) -> None:
         with self.database.read() as connection:
@@ -176,8 +182,9 @@ class Runtime:
         try:
             while True:
                 if process is None or process.poll() is not None:
-                    free = await asyncio.to_thread(self._learner_wanted)
-                    process = children.start("serving.learner", "main", [os.getpid()], environment) if free else None
+                    holder = await asyncio.to_thread(self._take_lease)
+                    arguments = [os.getpid(), holder]
+                    process = children.start("serving.learner", "main", arguments, environment) if holder else None
                 await asyncio.sleep(LEARNER_LOOK)
         finally:
             if process is not None and process.poll() is None:
@@ -188,12 +195,14 @@ class Runtime:
                     process.kill()
                     process.wait()
 
-    def _learner_wanted(self) -> bool:
+    def _take_lease(self) -> str:
+        """Take the learner's lease for the process to be started; empty when another has it."""
+        holder = new_holder()
         try:
-            with self.database.read() as connection:
-                return leases.is_free(connection, JOB)
+            with self.database.write() as connection:
+                return holder if leases.acquire(connection, JOB, holder, self.settings.lease_seconds) else ""
         except DatabaseUnavailable:
-            return False
+            return ""
 
 
 def _busy() -> Problem:

@@ -310,4 +310,3 @@ class ScanPool:
             return
         if not any(process.source is source for process in self._members):
             source.discard()
-

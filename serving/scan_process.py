@@ -18,11 +18,10 @@ from typing import Any
 
 from safepickle.batch import file_object
 from safepickle.bytecode.trace import FileTrace
-from safepickle.ensemble import bundle_hash
 from safepickle.errors import SafePickleError
 from safepickle.features import SCHEMA, extract
 from safepickle.limits import DEFAULT_LIMITS
-from safepickle.scan import FileReport, Scanner
+from safepickle.scan import FileReport, Scanner, trace_data
 
 LENGTHS = struct.Struct(">II")
 PR_SET_PDEATHSIG = 1
@@ -94,11 +93,9 @@ def send(wire: socket.socket, header: dict[str, Any], body: bytes = b"") -> None
 def _answer(
     scanner: Scanner, header: dict[str, Any], body: bytes, descriptor: int | None
 ) -> tuple[dict[str, Any], bytes]:
-    if descriptor is None:
-        report = scanner.scan_bytes(body, header["name"])
-    else:
-        # Not closed by hand: views of it may live as long as the report.
-        report = scanner.scan_bytes(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), header["name"])
+    # A map is not closed by hand: views of it may live as long as the report.
+    data = body if descriptor is None else mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    report = scanner.report(trace_data(data, scanner.limits), header["name"])
     return describe_report(scanner, report, header["sha256"])
 
 
@@ -109,7 +106,7 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
     numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`.
     """
     redacted = report.trace.redacted()
-    row = extract(redacted, scanner.prevalence)
+    row = extract(report.trace, scanner.prevalence)
     indices = [index for index, value in enumerate(row) if value]
     header = {
         "file": {**file_object(report), "sha256": sha256},

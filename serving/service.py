@@ -6,6 +6,9 @@ none of BentoML's own request formats, one of which is a pickle, is reachable.
 
 from __future__ import annotations
 
+import logging
+import sys
+
 import bentoml
 
 from serving.app import create_app
@@ -15,6 +18,12 @@ SETTINGS = Settings.from_environment()
 APP = create_app(SETTINGS)
 LONGEST_REQUEST = 86_400.0
 
+# BentoML sets up its own loggers only.
+_HANDLER = logging.StreamHandler(sys.stderr)
+_HANDLER.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"))
+logging.getLogger("safepickle").setLevel(logging.INFO)
+logging.getLogger("safepickle").addHandler(_HANDLER)
+
 
 @bentoml.service(
     name="safepickle",
@@ -23,6 +32,8 @@ LONGEST_REQUEST = 86_400.0
     traffic={"timeout": LONGEST_REQUEST},
     # BentoML's metrics have the raw path as a label: one time series for each scan id. Ours replace them.
     metrics={"enabled": False},
+    # Spans that nobody exports cost more than a small scan.
+    tracing={"excluded_urls": [".*"]},
     # Each scan is in the database with who asked for it.
     logging={"access": {"enabled": False}},
 )
@@ -31,4 +42,5 @@ class SafePickleService:
     """Scans model files and learns from what analysts say about them."""
 
     async def __is_ready__(self) -> bool:
-        return await APP.state.runtime.is_ready()
+        ready: bool = await APP.state.runtime.is_ready()
+        return ready

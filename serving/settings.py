@@ -110,7 +110,16 @@ def _parse(name: str, text: str, kind: type) -> str | int | float | bool:
     if kind is str:
         return text
     if kind is bool:
-        flags = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        flags = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
         if text.strip().lower() not in flags:
             raise SettingsError(f"{name} is {text!r}; write true or false")
         return flags[text.strip().lower()]

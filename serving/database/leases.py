@@ -23,7 +23,9 @@ def acquire(connection: Connection, job: str, holder: str, seconds: float) -> bo
     seconds
         Until the lease expires unless it is prolonged.
     """
-    row = connection.execute(sa.select(Lease.holder, Lease.expires_at).where(Lease.job == job).with_for_update()).first()
+    row = connection.execute(
+        sa.select(Lease.holder, Lease.expires_at).where(Lease.job == job).with_for_update()
+    ).first()
     moment = time.time()
     if row is None:
         connection.execute(sa.insert(Lease).values(job=job, holder=holder, expires_at=moment + seconds))

@@ -15,9 +15,17 @@ from sqlalchemy.engine import Connection
 
 from ..labels import Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
-from .tables import Event, Label, Scan
+from .tables import Base, Label, Scan
 
 BATCH = 128
+
+# Built once: building a statement takes longer than running it.
+_INSERT_SCAN = sa.insert(Base.metadata.tables["scans"])
+_INSERT_EVENT = sa.insert(Base.metadata.tables["events"])
+_SCAN_COLUMNS = tuple(column.key for column in sa.inspect(Scan).columns)
+_LABELS = sa.select(Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role).where(
+    Label.sha256.in_(sa.bindparam("hashes", expanding=True))
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ class ScanRecord:
 
     def columns(self) -> dict[str, Any]:
         """Values of the scans table."""
-        return {column.key: getattr(self, column.key) for column in sa.inspect(Scan).columns}
+        return {name: getattr(self, name) for name in _SCAN_COLUMNS}
 
     def payload(self) -> dict[str, Any]:
         """Payload of the scan event."""
@@ -143,9 +151,9 @@ class ScanWriter:
 
 def store_scans(connection: Connection, records: Sequence[ScanRecord]) -> list[Standing]:
     """Insert scans with their events; return the standing label of each file, in the same order."""
-    connection.execute(sa.insert(Scan), [record.columns() for record in records])
+    connection.execute(_INSERT_SCAN, [record.columns() for record in records])
     connection.execute(
-        sa.insert(Event), [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
+        _INSERT_EVENT, [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
     )
     known = standing_labels(connection, {record.sha256 for record in records})
     return [known.get(record.sha256, Standing(None)) for record in records]
@@ -153,11 +161,7 @@ def store_scans(connection: Connection, records: Sequence[ScanRecord]) -> list[S
 
 def standing_labels(connection: Connection, hashes: set[str]) -> dict[str, Standing]:
     """The standing label of each of these files that has any label."""
-    rows = connection.execute(
-        sa.select(Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role).where(
-            Label.sha256.in_(sorted(hashes))
-        )
-    ).all()
+    rows = connection.execute(_LABELS, {"hashes": sorted(hashes)}).all()
     said: dict[str, list[Said]] = {}
     for row in rows:
         said.setdefault(row.sha256, []).append(Said(row.id, row.at, row.label, row.author_id, row.role))
