@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .pickle_walk import looks_like_pickle
 from .source import Source
-from .unpack import Unpacker, drain
+from .unpack import Unpacker, drain, note_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,9 +114,12 @@ def _read(source: Source, place: Place, survey: Survey, codec: str) -> str:
     inside = (*place, (codec, ""))
     unpacker = Unpacker(source, codec)
     data = drain(unpacker, survey, inside)
+    # nothing out of something damaged is not the same as nothing in it
+    empty = not data and unpacker.state != "ended"
+    within = "" if empty else survey.explore(Source(data, 0, len(data), alone=source.alone), inside)
+    note_end(unpacker, survey, inside, bool(within) or source.alone)
     if unpacker.state == "ended" and unpacker.consumed < source.size:
         _read_after(source, place, survey, unpacker.consumed)
-    within = survey.explore(Source(data, 0, len(data), alone=source.alone), inside)
     return f"{codec}({within})" if within else codec
 
 

@@ -41,13 +41,13 @@ FORMATS: tuple[Format, ...] = (
     Format("zstd", 0, b"\x28\xb5\x2f\xfd", f"needs a zstd decoder: {_UNPACKED}"),
     Format("7z", 0, b"7z\xbc\xaf\x27\x1c", f"needs a 7z reader: {_UNPACKED}"),
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
-    Format("compress", 0, b"\x1f\x9d", f"needs an LZW decoder: {_UNPACKED}"),
     Format("tflite", 4, b"TFL3", "custom operators are not analysed"),
     Format("gguf", 0, b"GGUF", "a chat template in it is a program"),
     Format("elf", 0, b"\x7fELF", "native code"),
     Format("mach-o", 0, b"\xcf\xfa\xed\xfe", "native code"),
     Format("pe", 0, b"MZ\x90\x00", "native code"),
-    Format("r-data", 0, b"RDX", "R objects may carry code"),
+    Format("r-data", 0, b"RDX2\n", "R objects may carry code"),
+    Format("r-data", 0, b"RDX3\n", "R objects may carry code"),
     Format("parquet", 0, b"PAR1"),
     Format("arrow", 0, b"ARROW1"),
     Format("png", 0, b"\x89PNG\r\n\x1a\n"),
@@ -59,6 +59,12 @@ FORMATS: tuple[Format, ...] = (
     Format("sqlite", 0, b"SQLite format 3\x00"),
 )
 
+_BY_FIRST_BYTE: dict[bytes, list[Format]] = {}
+for _known in FORMATS:
+    if not _known.offset:
+        _BY_FIRST_BYTE.setdefault(_known.magic[:1], []).append(_known)
+_LATER: tuple[Format, ...] = tuple(known for known in FORMATS if known.offset)
+
 _ONNX = Format("onnx", 0, b"", "custom operators and external data paths are not analysed")
 _SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
@@ -69,7 +75,8 @@ _HEAD_BYTES = 8192 + 16
 
 def _match(source: Source) -> Format | None:
     head = source.read(0, _HEAD_BYTES)
-    for known in FORMATS:
+    candidates: list[Format] = [*_BY_FIRST_BYTE.get(head[:1], ()), *_LATER]
+    for known in candidates:
         if head.startswith(known.magic, known.offset):
             return known
     if _is_onnx(head, source):

@@ -21,6 +21,9 @@ WALKED_OPCODES = 128
 RUN_BYTES = 1 << 20
 """Bytes of one repeated opcode that are stepped over as if they were one opcode."""
 
+LINE_BYTES = 64 << 20
+"""Bytes in which the end of a line is searched; the walk takes a longer line for the rest of the stream."""
+
 NAME_BYTES = 1024
 """Bytes of a module's or attribute's name; no importable name is longer. Of longer lines this much is checked."""
 
@@ -97,7 +100,7 @@ def walk(data: Buffer, start: int, end: int, naming: frozenset[str] = _NAMING) -
             break
         after = _argument_end(data, position + 1, end, name, argument)
         if after < 0:
-            ended = "broken" if after == _BROKEN else "window"
+            ended = _ENDINGS[after]
             break
         headed = headed or (count == 0 and name == "PROTO")
         named = named or name in naming
@@ -178,10 +181,12 @@ def _take(name: str, height: int, marks: list[int]) -> int | None:
 
 _BROKEN = -1
 _BEYOND = -2
+_ENDLESS = -3
+_ENDINGS = {_BROKEN: "broken", _BEYOND: "window", _ENDLESS: "long"}
 
 
 def _argument_end(data: Buffer, position: int, end: int, name: str, argument: str) -> int:
-    """Offset after an argument, or `_BROKEN`, or `_BEYOND` where it leaves the bytes at hand."""
+    """Offset after an argument, or `_BROKEN`, `_BEYOND` (leaves the bytes at hand) or `_ENDLESS` (no end in sight)."""
     if not argument:
         return position
     if argument in _FIXED:
@@ -202,10 +207,9 @@ def _argument_end(data: Buffer, position: int, end: int, name: str, argument: st
 
 
 def _line_end(data: Buffer, position: int, end: int, name: str) -> int:
-    found = data.find(b"\n", position, min(end, position + NAME_BYTES) if name in _NAMING else end)
+    limit = min(end, position + (NAME_BYTES if name in _NAMING else LINE_BYTES))
+    found = data.find(b"\n", position, limit)
     head = data[position : min(found if found >= 0 else end, position + NAME_BYTES)]
-    if found < 0 and name in _NAMING and end - position > NAME_BYTES:
-        return _BROKEN
     if not head and found < 0:
         return _BEYOND
     alphabet = _LINE_ALPHABETS.get(name)
@@ -219,6 +223,8 @@ def _line_end(data: Buffer, position: int, end: int, name: str) -> int:
         sound = name != "PERSID" or (head.isascii() and min(head, default=0x20) >= 0x20)
     if not sound:
         return _BROKEN
+    if found < 0 and limit < end:
+        return _BROKEN if name in _NAMING else _ENDLESS
     return found + 1 if found >= 0 else _BEYOND
 
 

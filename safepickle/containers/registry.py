@@ -91,7 +91,8 @@ def explore(source: Source, place: Place, survey: Survey) -> str:
     if not source.size:
         if source.alone:
             survey.fail("empty", place)
-        return "empty"
+            return "empty"
+        return ""
     if len(place) > survey.limits.depth:
         survey.fail("budget:depth", place)
         return "unread"

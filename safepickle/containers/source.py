@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ..record import Record
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .contents import Buffer
 
 
-class Source(Record):
+class Source:
     """Bytes ``data[start:end]``, read through small slices; offsets of the methods count from `start`.
 
     Parameters
@@ -21,23 +19,28 @@ class Source(Record):
         unknown member beside others does not.
     partial
         Only the head of something longer was unpacked so far.
+
+    Attributes
+    ----------
+    size
+        Length of the window in bytes.
     """
 
-    data: Buffer
-    start: int
-    end: int
-    alone: bool = False
-    partial: bool = False
+    __slots__ = ("alone", "data", "end", "partial", "size", "start")
 
-    @property
-    def size(self) -> int:
-        """Length of the window in bytes."""
-        return self.end - self.start
+    def __init__(self, data: Buffer, start: int, end: int, alone: bool = False, partial: bool = False) -> None:
+        self.data = data
+        self.start = start
+        self.end = end
+        self.alone = alone
+        self.partial = partial
+        self.size = end - start
 
     def read(self, offset: int, size: int) -> bytes:
         """Copy at most `size` bytes from `offset`; fewer, or none, at the end of the window."""
-        begin = self.start + max(offset, 0)
-        return self.data[begin : min(begin + max(size, 0), self.end)] if begin < self.end else b""
+        begin = self.start + (offset if offset > 0 else 0)
+        stop = begin + size
+        return self.data[begin : stop if stop < self.end else self.end] if begin < self.end else b""
 
     def find(self, needle: bytes, offset: int, end: int) -> int:
         """Offset of the first `needle` that lies within ``[offset, end)``, or -1."""

@@ -80,6 +80,8 @@ def members(source: Source, place: Place, survey: Survey) -> Iterator[Member]:
         data_size = _number(block[124:136]) or 0
         start = offset + BLOCK
         if kind in b"LKxg" and kind:
+            if survey.overdue(place):
+                return
             text = source.read(start, min(data_size, _EXTENSION_BYTES))
             if kind == b"L":
                 name = member_name(text.rstrip(b"\0"))

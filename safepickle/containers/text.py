@@ -7,21 +7,36 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64
 
-from .pickle_walk import surely_pickle
+from ..bytecode.opcodes import CODES
+from .pickle_walk import looks_like_pickle, surely_pickle
 from .source import Source
-from .survey import member_name
+from .survey import NAME_LENGTH, member_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..bytecode.trace import Place
+    from .contents import Buffer
     from .survey import Survey
 
 _HEAD_BYTES = 4096
 _BLANKS = b" \t\r\n\xef\xbb\xbf"
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
-_SHORTEST = 12
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64 = _ALPHABET + b"-_="
+_SHORTEST = 16
+"""Characters of the shortest string that is decoded; a pickle that calls something needs more."""
+
+_WORD_CHARACTERS = 64
+"""Characters up to which a string may just be a word, so that only a pickle is looked for."""
+
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
+_FIRST_CHARACTERS = frozenset(
+    _ALPHABET[byte >> 2] for byte in (*CODES.values(), *b"P\x1fBxZ\xfd\x5d\x93\x04\x28\x37\x89")
+).union(byte for byte in range(256) if byte not in _ALPHABET or byte in b"-_")
+"""What a string of interest may begin with: the first characters of base64 of what a reader knows, or what
+base64 decoders skip."""
+
 _TRIED_CHARACTERS = 4096
 _MARKED_BYTES = 16 << 20
 _MAX_NESTING = 256
@@ -96,15 +111,20 @@ def _read_base64(key: str, literal: bytes, place: Place, survey: Survey) -> None
     inside = (*place, ("base64", key))
     for text in _spellings(literal):
         head = _decoded(text[:_TRIED_CHARACTERS])
-        if not head:
-            continue
-        clean = not text[:_TRIED_CHARACTERS].translate(None, _BASE64)
-        part = Source(head, 0, len(head), partial=len(text) > _TRIED_CHARACTERS)
-        if not (survey.wanted(part) if clean else surely_pickle(head, 0, len(head))):
+        if not head or not _is_promising(text[:_TRIED_CHARACTERS], head, len(text) > _TRIED_CHARACTERS, survey):
             continue
         if survey.take_member(inside) and survey.take_unpacked(len(text) * 3 // 4, inside):
             data = _decoded(text)
             survey.explore(Source(data, 0, len(data)), inside)
+
+
+def _is_promising(text: bytes, head: bytes, partial: bool, survey: Survey) -> bool:
+    """Whether a reader knows what came out; of prose, which decodes to noise, more certainty is asked."""
+    if len(text.translate(None, _BASE64)) > 0:
+        return surely_pickle(head, 0, len(head))
+    if len(text) < _WORD_CHARACTERS:
+        return looks_like_pickle(head, 0, len(head), partial)
+    return bool(survey.wanted(Source(head, 0, len(head), partial=partial)))
 
 
 def _spellings(literal: bytes) -> list[bytes]:
@@ -133,51 +153,47 @@ def _decoded(text: bytes) -> bytes:
 
 def _strings(source: Source, place: Place, survey: Survey) -> Iterator[tuple[str, bytes]]:
     """``(path of keys, literal)`` of each string value that may be base64; escapes as written."""
+    data, position, end = source.data, source.start, source.end
     keys: list[bytes] = []
     key = b""
-    offset, size = source.find(b'"', 0, source.size), source.size
-    previous, count = 0, 0
-    while offset >= 0:
-        keys, key = _nest(source.read(previous, min(offset - previous, _HEAD_BYTES)), keys, key)
-        end = _string_end(source, offset + 1, size)
-        if end < 0:
+    count = 0
+    while (quote := data.find(b'"', position, end)) >= 0:
+        brackets = data[position : min(quote, position + _HEAD_BYTES)].translate(None, _NO_BRACKETS)
+        if brackets:
+            key = _nest(brackets, keys, key)
+        begin = quote + 1
+        close = _string_end(data, begin, end)
+        if close < 0:
             return
-        after = source.read(end + 1, 16).lstrip(_BLANKS)
-        if after[:1] == b":":
-            key = source.read(offset + 1, min(end - offset - 1, 256))
-        elif end - offset > _SHORTEST:
-            tried = source.read(offset + 1, min(end - offset - 1, 64))
-            if len(tried.translate(None, _BASE64)) <= len(tried) // 2:
-                yield (
-                    member_name(b".".join(part for part in (*keys, key) if part)),
-                    source.read(offset + 1, end - offset - 1),
-                )
-        previous = end + 1
-        offset = source.find(b'"', previous, size)
+        position = close + 1
+        if data[position : position + 1] == b":" or data[position : min(position + 64, end)].lstrip()[:1] == b":":
+            key = data[begin : min(close, begin + NAME_LENGTH)]
+        elif close - begin >= _SHORTEST and data[begin] in _FIRST_CHARACTERS:
+            yield member_name(b".".join(part for part in (*keys, key) if part)), data[begin:close]
         count += 1
         if count % 4096 == 0 and survey.overdue(place):
             return
 
 
-def _nest(between: bytes, keys: list[bytes], key: bytes) -> tuple[list[bytes], bytes]:
-    """The path of keys after the brackets between two strings."""
-    for byte in between:
-        if byte in b"{[":
-            if len(keys) < _MAX_NESTING:
-                keys.append(key)
-            key = b""
-        elif byte in b"}]" and keys:
+def _nest(brackets: bytes, keys: list[bytes], key: bytes) -> bytes:
+    """Follow brackets: `keys` becomes the path to where they lead, and the key there is returned."""
+    for bracket in brackets:
+        if bracket in b"{[":
+            keys.append(key)
+            del keys[:-_MAX_NESTING]
+        elif keys:
             keys.pop()
-            key = b""
-    return keys, key
+        key = b""
+    return key
 
 
-def _string_end(source: Source, offset: int, size: int) -> int:
+def _string_end(data: Buffer, begin: int, end: int) -> int:
     """Offset of the quote that ends a string, or -1."""
-    end = source.find(b'"', offset, size)
-    while end >= 0:
-        slashes = source.read(max(offset, end - 64), end - max(offset, end - 64))
+    close = data.find(b'"', begin, end)
+    while close > begin and data[close - 1] == 0x5C:
+        first = max(begin, close - 4096)
+        slashes = data[first:close]
         if (len(slashes) - len(slashes.rstrip(b"\\"))) % 2 == 0:
-            return end
-        end = source.find(b'"', end + 1, size)
-    return -1
+            break
+        close = data.find(b'"', close + 1, end)
+    return close

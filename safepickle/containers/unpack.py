@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 import zlib
 
 from .source import Source
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 16
 STEP_BYTES = 1 << 20
-RECOVERY_BYTES = 64
-"""Step in which the last bytes before damaged data are won back."""
+RECOVERY_STEPS = (64, 1)
+"""Steps, ever smaller, in which the last bytes before damaged data are won back."""
+
+SLOW_BYTES = 256
+"""Bytes before the damage that are stepped through slowly."""
 
 STEPS_WITHOUT_OUTPUT = 1024
 """Decoder calls without output after which a caller may look at the time."""
@@ -53,6 +57,13 @@ def make_decoder(codec: str) -> Any:
     return LZMADecompressor(FORMAT_XZ if codec == "xz" else FORMAT_ALONE, DICTIONARY_BYTES)
 
 
+def _damage() -> tuple[type[Exception], ...]:
+    """What decoders raise; `lzma` is not imported for formats that do not need it."""
+    lzma = sys.modules.get("lzma")
+    common = (zlib.error, OSError, EOFError, ValueError, MemoryError)
+    return common if lzma is None else (*common, lzma.LZMAError)
+
+
 class Unpacker:
     """Reads what a compressed source unpacks to, piece by piece.
 
@@ -77,7 +88,9 @@ class Unpacker:
         self._source = source
         self._codec = codec
         self._prefix = prefix
-        self._recovering = False
+        self._recoveries = iter(RECOVERY_STEPS)
+        self._largest = STEP_BYTES
+        self._chunk = CHUNK_BYTES
         self.detail = ""
         self._begin()
 
@@ -98,33 +111,41 @@ class Unpacker:
             if out or self.state != "more":
                 break
             try:
-                out = self._step(min(size, RECOVERY_BYTES) if self._recovering else size)
-            except (zlib.error, OSError, EOFError, ValueError, MemoryError) as error:
-                self._damaged(str(error))
-            except Exception as error:
-                # lzma.LZMAError, without importing lzma for formats that do not need it
-                if type(error).__name__ != "LZMAError":
-                    raise
-                self._damaged(str(error))
+                out = self._step(min(size, self._largest))
+            except _damage() as error:
+                self._recover(str(error))
         self.produced += len(out)
         return out
 
-    def _damaged(self, detail: str) -> None:
-        """Win back the bytes before the damage, which were lost with the call that met it."""
-        if self._recovering:
-            self.state, self.detail = "corrupt", detail
+    def _recover(self, detail: str) -> None:
+        """Begin again and come up to the damage in smaller steps: its call gave none of the bytes before it."""
+        self.detail = detail
+        self._largest = next(self._recoveries, 0)
+        if not self._largest:
+            self.state = "corrupt"
             return
         wanted = self.produced
         self._begin()
+        try:
+            self._skip(wanted - SLOW_BYTES, STEP_BYTES)
+            if self._codec in ("deflate", "zlib", "gzip") and self._largest == 1:
+                # zlib goes on from the last byte to a wrong checksum in one call, unless it is fed byte by byte
+                self.consumed -= len(self._pending)
+                self._pending = b""
+                self._chunk = 1
+            self._skip(wanted, self._largest)
+        except _damage():
+            self.state = "corrupt"
+
+    def _skip(self, wanted: int, step: int) -> None:
         while self.produced < wanted and self.state == "more":
-            self.produced += len(self._step(min(STEP_BYTES, wanted - self.produced)))
-        self._recovering = True
+            self.produced += len(self._step(min(step, wanted - self.produced)))
 
     def _step(self, size: int) -> bytes:
         decoder = self._decoder
         starved = not self._pending and getattr(decoder, "needs_input", True)
         if starved:
-            self._pending = self._source.read(self.consumed, CHUNK_BYTES)
+            self._pending = self._source.read(self.consumed, self._chunk)
             self.consumed += len(self._pending)
         fed = self._pending
         out: bytes = decoder.decompress(fed, size)
@@ -184,7 +205,7 @@ class _Sink:
 
 
 def drain(unpacker: Unpacker, survey: Survey, place: Place, head: bytes = b"") -> Buffer:
-    """All that is still to come after `head`, with it; how it ended is noted in `survey`.
+    """All that is still to come after `head`, with it.
 
     Budgets: ``unpacked_bytes`` over all layers of the file, ``ratio`` of this layer, ``seconds``. `head` was already
     paid for.
@@ -200,17 +221,19 @@ def drain(unpacker: Unpacker, survey: Survey, place: Place, head: bytes = b"") -
             if unpacker.produced > max(RATIO_FREE_BYTES, unpacker.consumed * survey.limits.ratio):
                 survey.fail("budget:ratio", place)
                 break
-        data = sink.buffer()
+        return sink.buffer()
     except OSError as error:
         survey.fail("no-space", place, 0, f"what was unpacked cannot be kept in a temporary file: {error.strerror}")
         return b""
-    note_end(unpacker, survey, place)
-    return data
 
 
-def note_end(unpacker: Unpacker, survey: Survey, place: Place) -> None:
-    """Note how an unpacker ended, where it did not end well."""
+def note_end(unpacker: Unpacker, survey: Survey, place: Place, matters: bool = True) -> None:
+    """Note how an unpacker ended, where it did not end well.
+
+    It does not matter where a member of raw numbers began like compressed data and nothing known came out.
+    """
+    note = survey.fail if matters else survey.odd
     if unpacker.state == "missing":
         survey.fail("decoder-missing", place, 0, unpacker.detail)
     elif unpacker.state in ("truncated", "corrupt"):
-        survey.fail(f"{unpacker.state}-compression", place, unpacker.consumed, unpacker.detail)
+        note(f"{unpacker.state}-compression", place, unpacker.consumed, unpacker.detail)

@@ -143,6 +143,7 @@ def _unpack(source: Source, entry: Entry, inside: Place, survey: Survey) -> Sour
     if survey.wanted(part) != "all" and not zip_layout.is_named_pickle(entry.name):
         return part
     data = drain(unpacker, survey, inside, head)
+    note_end(unpacker, survey, inside)
     return Source(data, 0, len(data))
 
 

@@ -174,12 +174,16 @@ def read_directory(source: Source, place: Place, survey: Survey) -> Directory:
     entries: dict[Entry, None] = {}
     spans: list[tuple[int, int]] = []
     ends = find_ends(source)
+    seen: set[tuple[int, int]] = set()
     for end in ends:
         if any(entry.start <= end < entry.start + entry.packed for entry in entries):
             # of an archive that is a member of this one, and explored as such
             continue
         spans.append((end, end + _END_RECORD.size))
         for start, shift in find_directories(source, end):
+            if (start, shift) in seen:
+                continue
+            seen.add((start, shift))
             after = start
             for entry, reached in _read_central(source, start, shift, survey, place):
                 after = reached
@@ -194,6 +198,9 @@ def read_directory(source: Source, place: Place, survey: Survey) -> Directory:
         if ends:
             survey.odd("zip-hidden-member", (*place, ("zip", entry.name)), entry.header)
         entries[entry] = None
+        if len(entries) > 2 * survey.limits.members:
+            survey.fail("budget:members", place)
+            break
     return Directory(tuple(sorted(entries, key=_in_file_order)), tuple(spans))
 
 
@@ -241,8 +248,8 @@ def _search_gaps(source: Source, spans: list[tuple[int, int]], place: Place, sur
                 at = found + 4
                 continue
             if entry.flags & STREAMED and not entry.packed:
-                packed = _streamed_size(source, entry.start, start)
-                left -= packed
+                packed, searched = _streamed_size(source, entry.start, min(start, entry.start + max(left, 0)))
+                left -= searched
                 entry = entry.replace(packed=packed, size=entry.size or packed)
             yield entry
             at = max(found + 4, min(entry.start + entry.packed, start))
@@ -251,16 +258,18 @@ def _search_gaps(source: Source, spans: list[tuple[int, int]], place: Place, sur
         at = max(at, end)
 
 
-def _streamed_size(source: Source, start: int, limit: int) -> int:
-    """Packed bytes of a member that only a descriptor measures: up to the one that fits, or to the next record."""
-    limit = min(limit, start + SEARCHED_BYTES)
+def _streamed_size(source: Source, start: int, limit: int) -> tuple[int, int]:
+    """Packed bytes of a member that only a descriptor measures: up to the one that fits, or to the next record.
+
+    The second number is how many bytes were searched for it.
+    """
     at = source.find(DESCRIPTOR, start, limit)
     for _ in range(_DESCRIPTORS_TRIED):
         if at < 0:
             break
         sizes = source.read(at + 8, 8)
         if at - start in (int.from_bytes(sizes[:4], "little"), int.from_bytes(sizes, "little")):
-            return at - start
+            return at - start, at - start
         at = source.find(DESCRIPTOR, at + 4, limit)
     nexts = [source.find(signature, start, limit) for signature in (LOCAL, CENTRAL, DESCRIPTOR)]
-    return min((found for found in nexts if found >= 0), default=limit) - start
+    return max(min((found for found in nexts if found >= 0), default=limit) - start, 0), max(limit - start, 0)

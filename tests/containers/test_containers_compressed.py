@@ -1,0 +1,152 @@
+"""Compression layers: unpacked within budgets, and as far as they go."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import random
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from safepickle.containers import unpack
+from safepickle.limits import Limits
+from tests.containers.samples import CALLING_0, CALLING_4, PLAIN_4, TEXT, found, kinds, scan, tar_of, zip_of
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": lambda data: bz2.compress(data, 1),
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "zlib": zlib.compress,
+}
+NOISE = random.Random(1).randbytes(300_000)
+LARGE = b"\x80\x04B" + len(NOISE).to_bytes(4, "little") + NOISE + CALLING_4[2:]
+
+each_codec = pytest.mark.parametrize("codec", PACKERS)
+
+
+@each_codec
+def test_a_layer_is_unpacked_and_named(codec: str) -> None:
+    contents = scan(PACKERS[codec](LARGE))
+    assert (contents.container, contents.complete, contents.oddities) == (f"{codec}(pickle)", True, ())
+    assert contents.regions[0].place == ((codec, ""),)
+    assert found(contents) == [LARGE]
+
+
+@each_codec
+def test_a_truncated_layer_gives_what_came_out(codec: str) -> None:
+    packed = PACKERS[codec](LARGE)
+    contents = scan(packed[: len(packed) * 9 // 10])
+    assert kinds(contents) == {"truncated-compression"}
+    assert not contents.complete
+    assert len(found(contents)[0]) > len(LARGE) // 2
+    assert LARGE.startswith(found(contents)[0])
+
+
+@each_codec
+def test_a_damaged_layer_gives_what_comes_before_the_damage(codec: str) -> None:
+    packed = bytearray(PACKERS[codec](CALLING_4 + bytes(100) + NOISE))
+    middle = len(packed) * 9 // 10
+    packed[middle : middle + 400] = bytes(400)
+    contents = scan(bytes(packed))
+    assert found(contents)[0].startswith(CALLING_4)
+    # zlib may take the damage for literals and miss it until the checksum at the end
+    assert not contents.complete
+    assert kinds(contents) <= {"corrupt-compression", "truncated-compression"}
+
+
+def test_a_wrong_checksum_at_the_end_loses_nothing() -> None:
+    packed = gzip.compress(CALLING_4)
+    contents = scan(packed[:-8] + bytes(8))
+    assert (found(contents), kinds(contents)) == ([CALLING_4], {"corrupt-compression"})
+
+
+@pytest.mark.parametrize("codec", ["gzip", "bz2", "xz"])
+def test_several_streams_follow_each_other(codec: str) -> None:
+    pack = PACKERS[codec]
+    data = pack(PLAIN_4) + (bytes(8) if codec != "bz2" else b"") + pack(CALLING_4)
+    contents = scan(data)
+    assert (found(contents), contents.complete, contents.oddities) == ([PLAIN_4 + CALLING_4], True, ())
+
+
+@each_codec
+def test_a_pickle_after_the_compressed_data_is_found(codec: str) -> None:
+    contents = scan(PACKERS[codec](PLAIN_4) + CALLING_0)
+    assert found(contents) == [PLAIN_4, CALLING_0]
+    assert "trailing-bytes" in kinds(contents)
+
+
+def test_joblibs_old_header_is_stepped_over() -> None:
+    for blank in (b"", b" "):
+        header = b"ZF" + hex(len(CALLING_4)).encode().ljust(19) + blank
+        contents = scan(header + zlib.compress(CALLING_4))
+        assert (contents.container, found(contents)) == ("zlib(pickle)", [CALLING_4])
+
+
+def test_layers_nest_in_every_order() -> None:
+    data = bz2.compress(gzip.compress(zip_of({"a": tar_of({"b": lzma.compress(CALLING_4)})})))
+    contents = scan(data)
+    assert contents.container == "bz2(gzip(zip))"
+    assert contents.regions[0].place == (("bz2", ""), ("gzip", ""), ("zip", "a"), ("tar", "b"), ("xz", ""))
+
+
+def test_layers_beyond_the_depth_are_not_opened() -> None:
+    data = CALLING_4
+    for _ in range(12):
+        data = gzip.compress(data)
+    contents = scan(data, Limits(depth=8))
+    assert (contents.regions, kinds(contents), contents.complete) == ((), {"budget:depth"}, False)
+
+
+def test_text_in_a_layer_is_incomplete_like_text_in_a_file() -> None:
+    contents = scan(gzip.compress(TEXT))
+    assert (contents.container, contents.complete) == ("gzip(text)", False)
+
+
+@each_codec
+def test_a_bomb_stops_at_the_bytes_it_may_unpack(codec: str) -> None:
+    bomb = PACKERS[codec](CALLING_4 + bytes(8 << 20))
+    contents = scan(bomb, Limits(unpacked_bytes=4 << 20, ratio=1 << 30))
+    assert kinds(contents) == {"budget:unpacked_bytes"}
+    assert not contents.complete
+    assert found(contents)[0].startswith(CALLING_4)
+    assert len(found(contents)[0]) <= 4 << 20
+
+
+def test_a_bomb_stops_at_its_ratio() -> None:
+    contents = scan(gzip.compress(CALLING_4 + bytes(50 << 20)), Limits(ratio=100))
+    assert kinds(contents) == {"budget:ratio"}
+    assert len(found(contents)[0]) < 8 << 20
+
+
+def test_bombs_in_a_zip_share_one_budget() -> None:
+    members = {str(number): CALLING_4 + bytes(3 << 20) for number in range(8)}
+    contents = scan(zip_of(members, 8), Limits(unpacked_bytes=8 << 20))
+    assert "budget:unpacked_bytes" in kinds(contents)
+    assert sum(len(data) for data in found(contents)) <= 8 << 20
+
+
+def test_zips_within_zips_do_not_multiply() -> None:
+    data = CALLING_4
+    for _ in range(10):
+        data = zip_of({str(number): data for number in range(4)}, 8)
+    contents = scan(data, Limits(members=1000))
+    assert not contents.complete
+    assert "budget:members" in kinds(contents)
+
+
+def test_much_unpacked_data_goes_to_a_map_of_a_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "SPILL_BYTES", 1 << 20)
+    data = CALLING_4 + bytes(3 << 20)
+    contents = scan(gzip.compress(data))
+    assert not isinstance(contents.regions[0].data, bytes)
+    assert found(contents) == [data]
+
+
+def test_random_numbers_in_a_member_are_not_taken_for_damaged_compression() -> None:
+    dice = random.Random(7)
+    members = {str(number): b"\x78\x9c" + dice.randbytes(60) for number in range(2_000)}
+    assert scan(zip_of(members)).complete

@@ -1,0 +1,47 @@
+"""Formats that are recognised and not read."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tests.containers.samples import CALLING_4, PLAIN_4, PNG, found, kinds, scan, zip_of
+
+SAFETENSORS = struct.pack("<Q", 2) + b"{}" + bytes(16)
+
+UNREAD = {
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "onnx": b"\x08\x08\x12\x07pytorch\x1a\x052.1.0",
+    "saved-model": b"\x08\x01\x12\x07abcdefg\x1a\x052.1.0",
+    "tflite": b"\x1c\x00\x00\x00TFL3" + bytes(100),
+    "gguf": b"GGUF\x03\x00\x00\x00" + bytes(100),
+    "lz4": b"\x04\x22\x4d\x18\x40\x40\xc0" + bytes(20),
+    "zstd": b"\x28\xb5\x2f\xfd" + bytes(20),
+    "7z": b"7z\xbc\xaf\x27\x1c" + bytes(20),
+    "elf": b"\x7fELF" + bytes(60),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_may_carry_code_or_cannot_be_unpacked_is_named_and_incomplete(name: str) -> None:
+    for contents in (scan(UNREAD[name]), scan(zip_of({"m": UNREAD[name], "b": PLAIN_4}))):
+        assert (kinds(contents), contents.complete) == ({"unsupported-format"}, False)
+        assert name in contents.oddities[0].detail
+    assert scan(UNREAD[name]).container == name
+
+
+def test_hdf5_behind_a_user_block_is_known() -> None:
+    assert scan(bytes(512) + UNREAD["hdf5"]).container == "hdf5"
+
+
+@pytest.mark.parametrize(("name", "data"), [("safetensors", SAFETENSORS), ("png", PNG)])
+def test_what_cannot_carry_code_is_complete(name: str, data: bytes) -> None:
+    contents = scan(data)
+    assert (contents.container, contents.complete, contents.regions) == (name, True, ())
+
+
+def test_safetensors_with_a_zip_appended_is_reported_by_both_readers() -> None:
+    contents = scan(SAFETENSORS + zip_of({"a": CALLING_4}))
+    assert contents.container == "zip+safetensors"
+    assert found(contents) == [CALLING_4]
