@@ -56,7 +56,7 @@ class Autoencoder(Detector):
         hidden: Sequence[int] = (48, 12),
         epochs: int = 150,
         patience: int = 15,
-        batch: int = 64,
+        batch: int = 128,
         rate: float = 2e-3,
         held_out: float = 0.15,
         clip: float = 10.0,
