@@ -1,0 +1,1 @@
+"""What stage `evaluate` measures, and how it says so: sets, metrics, tables, plots, errors, model card."""
