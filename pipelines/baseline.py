@@ -5,6 +5,8 @@ Source: the SafePickle paper's published description, re-implemented on our grou
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from detectors import create
@@ -24,10 +26,8 @@ def main() -> None:
     columns = SCHEMA.columns(GROUPS)
     scores = {}
     for name, settings in params["detectors"].items():
-        settings = {key: value for key, value in settings.items() if key != "groups"}
-        scores[name], _final = out_of_fold(
-            lambda name=name, settings=settings: create(name, settings, columns, params["seed"]), frame, params
-        )
+        own = {key: value for key, value in settings.items() if key != "groups"}
+        scores[name], _final = out_of_fold(partial(create, name, own, columns, params["seed"]), frame, params)
     pd.DataFrame(scores).to_parquet(BASELINE, compression="zstd", index=False)
 
 

@@ -77,8 +77,9 @@ def collect() -> pd.DataFrame:
     """Merge seed, feedback and incoming files; later ones win for the same content."""
     rows: dict[str, dict[str, str]] = {}
     for path in sorted(SEED.glob("*.parquet")) + sorted(FEEDBACK.glob("*.parquet")):
-        for row in dataset.read(path).to_dict("records"):
-            rows[str(row["sha256"])] = {str(name): str(value) for name, value in row.items()}
+        for values in dataset.read(path).itertuples(index=False):
+            row = dict(zip(dataset.COLUMNS, map(str, values), strict=True))
+            rows[row["sha256"]] = row
     if (INCOMING / MANIFEST).exists():
         for row in trace_folder(INCOMING):
             rows[row["sha256"]] = row

@@ -51,10 +51,11 @@ def tiers(scores: NDArray[np.float64], thresholds: dict[str, float]) -> NDArray[
 
 def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
     """Stacking learned from some rows."""
-    y = (frame["label"][rows] == "malicious").to_numpy(np.int64)
-    weight = train.weights(frame[rows], params["train"]["size_exponent"])
+    y = np.asarray(frame["label"][rows] == "malicious", dtype=np.int64)
+    weight = train.weights(frame[rows], params["train"])
     rates = params["ensemble"]["false_positive_rates"]
-    return Stacking(seed=params["seed"]).fit({name: s[rows] for name, s in scores.items()}, y, weight, rates)
+    chosen: Scores = {name: values[rows] for name, values in scores.items()}
+    return Stacking(seed=params["seed"]).fit(chosen, y, weight, rates)
 
 
 def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
@@ -89,7 +90,7 @@ def main() -> None:
     )
     result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
     bundle = load(BUNDLE, SCHEMA.version)
-    X = np.load(matrix_path(FINAL), allow_pickle=False)  # noqa: N806 (the field's own name)
+    X = np.load(matrix_path(FINAL), allow_pickle=False)
     for row in np.flatnonzero(held_out):
         judged = bundle.judge(X[row].tolist())
         result.loc[row, "ensemble"], result.loc[row, "tier"] = judged.score, judged.tier

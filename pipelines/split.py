@@ -14,6 +14,8 @@ from .paths import COLLECTED, FOLDS, SYNTHESIZED
 
 HELD_OUT = -1
 """Fold of rows that no model learns from and that are only evaluated."""
+FEEDBACK_ORIGIN = "feedback"
+"""Origin of rows that analysts labelled."""
 
 
 def load_all() -> pd.DataFrame:

@@ -19,7 +19,7 @@ from safepickle.features import SCHEMA
 from .featurize import FINAL, matrix_path
 from .params import load_params
 from .paths import DETECTORS, FOLDS
-from .split import HELD_OUT
+from .split import FEEDBACK_ORIGIN, HELD_OUT
 
 META, ARRAYS, ONNX, SCORES = "meta.json", "arrays.npz", "model.onnx", "scores.npy"
 
@@ -29,14 +29,19 @@ def folder(name: str) -> Path:
     return DETECTORS / name
 
 
-def weights(frame: pd.DataFrame, size_exponent: float) -> NDArray[np.float64]:
-    """Weight of each row: a group of n files weighs ``n ** size_exponent``; both labels weigh the same in all."""
+def weights(frame: pd.DataFrame, settings: dict[str, Any]) -> NDArray[np.float64]:
+    """Weight of each row, by the section `train` of the parameters.
+
+    A group of n files weighs ``n ** size_exponent``, analysts' labels ``feedback_weight`` times that; both labels
+    weigh the same in all.
+    """
     sizes = frame.groupby(["label", "group"])["sha256"].transform("size").to_numpy(np.float64)
-    raw = sizes**size_exponent / sizes
+    raw = sizes ** settings["size_exponent"] / sizes
+    raw[(frame["origin"] == FEEDBACK_ORIGIN).to_numpy()] *= settings["feedback_weight"]
     for label in frame["label"].unique():
         rows = (frame["label"] == label).to_numpy()
         raw[rows] /= raw[rows].sum()
-    return raw * len(frame) / 2
+    return np.asarray(raw * len(frame) / 2, dtype=np.float64)
 
 
 def out_of_fold(
@@ -51,13 +56,13 @@ def out_of_fold(
     scores = np.zeros(len(frame))
     for fold in range(params["split"]["folds"]):
         rows = (folds != fold) & (folds != HELD_OUT)
-        X = np.load(matrix_path(fold), allow_pickle=False)  # noqa: N806 (the field's own name)
-        weight = weights(frame[rows], params["train"]["size_exponent"])
+        X = np.load(matrix_path(fold), allow_pickle=False)
+        weight = weights(frame[rows], params["train"])
         scores[folds == fold] = make().fit(X[rows], y[rows], weight).score(X[folds == fold])
         print(f"fold {fold + 1} of {params['split']['folds']}", file=sys.stderr)
     rows = folds != HELD_OUT
-    X = np.load(matrix_path(FINAL), allow_pickle=False)  # noqa: N806
-    final = make().fit(X[rows], y[rows], weights(frame[rows], params["train"]["size_exponent"]))
+    X = np.load(matrix_path(FINAL), allow_pickle=False)
+    final = make().fit(X[rows], y[rows], weights(frame[rows], params["train"]))
     scores[~rows] = final.score(X[~rows])
     return scores, final
 
