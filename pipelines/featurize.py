@@ -20,8 +20,8 @@ from safepickle.features import SCHEMA, Prevalence, extract
 
 from . import dataset
 from .params import load_params
-from .paths import FEATURES, FOLDS
-from .split import FEEDBACK_ORIGIN, HELD_OUT, load_all
+from .paths import FEATURES
+from .split import FEEDBACK_ORIGIN, HELD_OUT, load_folds
 
 FINAL = "final"
 PREVALENCE = FEATURES / "prevalence.json"
@@ -58,8 +58,7 @@ def _counted(
 def main() -> None:
     """Run the stage."""
     params = load_params()
-    frame = load_all()
-    frame["fold"] = pd.read_parquet(FOLDS)["fold"]
+    frame = load_folds()
     files = dataset.traces(frame)
     copies = params["train"]["feedback_groups"]
     FEATURES.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,20 @@ def load_all() -> pd.DataFrame:
     return frame.drop_duplicates("sha256", keep="first").reset_index(drop=True)
 
 
+def load_folds() -> pd.DataFrame:
+    """:func:`load_all` with the column ``fold``.
+
+    Raises
+    ------
+    SystemExit
+        When the folds were dealt for other files.
+    """
+    frame, folds = load_all(), pd.read_parquet(FOLDS)
+    if list(frame["sha256"]) != list(folds["sha256"]):
+        raise SystemExit(f"{FOLDS} is of other files; run `dvc repro`")
+    return frame.assign(fold=folds["fold"])
+
+
 def learned(frame: pd.DataFrame, effects: list[str]) -> pd.Series:
     """Rows that detectors may learn from: benign ones, and malicious ones whose effect is a listed one.
 
