@@ -26,7 +26,7 @@ from safepickle.scan import Scanner
 from . import canaries, dataset, train
 from .evaluate import gate_sets
 from .params import load_params
-from .paths import BUNDLE, ENSEMBLE_SCORES, REGISTERED, REPORT
+from .paths import BUNDLE, ENSEMBLE_SCORES, METRICS, REGISTERED, REPORT
 from .split import load_all
 
 
@@ -100,7 +100,7 @@ def register(registry: Registry) -> tuple[Version, Decision]:
     sets = gate_sets(result, frame)
     state = registry.aliases()
     champion = None if state.champion is None else registry.get(state.champion)
-    metrics = json.loads((REPORT / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
     metrics["gate"] = {name: dict(found.__dict__) for name, found in sets.items()}
     version = registry.register(
         BUNDLE,

@@ -54,7 +54,9 @@ def run(*command: str) -> None:
         When it fails.
     """
     print("+", " ".join(command), flush=True)
-    code = subprocess.run(command, check=False).returncode
+    # Stages call `python`: the one that runs this.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    code = subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode
     if code:
         raise SystemExit(f"retrain: `{' '.join(command)}` ended with {code}; nothing was promoted, run it again")
 
@@ -67,8 +69,7 @@ def export_labels(path: Path = LABELS) -> int:
 
 def reproduce() -> None:
     """Bring every stage up to date."""
-    tool = Path(sys.executable).with_name("dvc")
-    run(str(tool) if tool.exists() else "dvc", "repro")
+    run(sys.executable, "-m", "dvc", "repro")
 
 
 def retrain(registry: Registry, promote: bool, minimum_labels: int, actor: str) -> int:
