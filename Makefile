@@ -16,15 +16,18 @@ $(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev]'
-	touch $@
+	mkdir -p build && touch build/.compiled $@
 
 venv: $(VENV)/.installed ## install everything into .venv
 
 .dvc/private:
 	mkdir -m 700 -p $@
 
-build: venv ## compile the core again after a change
-	$(BIN)/python setup.py --quiet build_ext --inplace
+build/.compiled: safepickle/bytecode/machine.py safepickle/inference.py safepickle/inference.pxd setup.py | venv
+	$(BIN)/python setup.py --quiet build_ext --inplace --force
+	touch $@
+
+build: venv build/.compiled ## compile the core again after a change
 
 run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops then)
 	$(BIN)/dvc repro
