@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from river.anomaly.hst import HalfSpaceTrees
@@ -22,13 +22,15 @@ from river.tree.padded import PaddedBranch, PaddedLeaf
 
 STATE_FORMAT = 1
 EXAMPLES = 5
+MARGIN = 0.25
 
 
 class AdaptiveScaler:
     """Bring each feature into [0, 1] by the range seen so far, on a logarithmic scale.
 
-    The range starts as [0, 0], since most features are counts that are usually 0; a value above it scales
-    to 1, one below to 0. The logarithm keeps one huge value from pressing all others together.
+    The range seen so far becomes [0.25, 0.75]; a value below it is 0 and one above it is 1, so that the trees
+    can tell what was never seen. The range starts as [0, 0], since most features are counts that are usually 0.
+    The logarithm keeps one huge value from pressing all others together.
 
     Parameters
     ----------
@@ -55,13 +57,11 @@ class AdaptiveScaler:
         scaled = {}
         for index, value in enumerate(row):
             low, high = self.low[index], self.high[index]
-            squashed = math.copysign(math.log1p(abs(value)), value)
-            if squashed >= high:
-                scaled[index] = 1.0 if squashed > low else 0.0
-            elif squashed <= low:
-                scaled[index] = 0.0
+            place = math.copysign(math.log1p(abs(value)), value) - low
+            if 0.0 <= place <= high - low:
+                scaled[index] = MARGIN + (1.0 - 2.0 * MARGIN) * place / (high - low) if place else MARGIN
             else:
-                scaled[index] = (squashed - low) / (high - low)
+                scaled[index] = 0.0 if place < 0.0 else 1.0
         return scaled
 
 
@@ -261,12 +261,12 @@ class Lesson:
     examples: tuple[str, ...] = ()
 
 
-STREAMS = {
-    "novelty": lambda event, novelty: novelty,
-    "flagged": lambda event, novelty: float(event.verdict in ("malicious", "suspicious")),
-    "incomplete": lambda event, novelty: float(event.verdict == "incomplete"),
+STREAMS: dict[str, Callable[[str, float | None], float | None]] = {
+    "novelty": lambda verdict, novelty: novelty,
+    "flagged": lambda verdict, novelty: float(verdict in ("malicious", "suspicious")),
+    "incomplete": lambda verdict, novelty: float(verdict == "incomplete"),
 }
-"""Streams under watch: name -> value of a scan, None where it has none."""
+"""Streams under watch: name -> value of a scan from its verdict and novelty, None where it has none."""
 
 
 class OnlineLearner:
@@ -311,7 +311,7 @@ class OnlineLearner:
         self.recent = [*self.recent, event.scan][-EXAMPLES:]
         alarms = []
         for name, value_of in STREAMS.items():
-            value = value_of(event, score)
+            value = value_of(event.verdict, score)
             alarm = None if value is None else self.detectors[name].update(value)
             if alarm is not None:
                 alarms.append(alarm)

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from . import auth, metrics
 from .bodies import Spool, discard_rest, receive
@@ -56,9 +55,8 @@ def create_app(settings: Settings) -> Starlette:
             route("/v1/scans/{scan_id}", "GET", show_scan),
             route("/v1/model", "GET", show_model),
             Route("/metrics", show_metrics, methods=["GET"]),
-            Route("/v1/{rest:path}", _unknown_path),
+            Route("/v1/{rest:path}", _unknown_path, methods=None),
         ],
-        exception_handlers={HTTPException: _http_problem},
         lifespan=lifespan,
     )
     app.state.runtime = runtime
@@ -226,10 +224,10 @@ def _invalid(detail: str) -> Problem:
 
 
 async def _unknown_path(request: Request) -> Response:
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is Match.PARTIAL:
+            methods = ", ".join(sorted(route.methods))
+            problem = Problem(405, "wrong-method", f"only {methods} works here", headers={"Allow": methods})
+            return problem.response(request.url.path)
     return Problem(404, "unknown-path", "there is nothing at this address").response(request.url.path)
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, "http-error", error.detail, headers=dict(error.headers or {}))
-    return problem.response(request.url.path)

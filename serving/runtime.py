@@ -63,6 +63,7 @@ class Runtime:
         if not prepared:
             self._tasks.append(asyncio.create_task(self._prepare_database_later()))
         self._tasks.append(asyncio.create_task(self.follower.run()))
+        self._tasks.append(asyncio.create_task(self.pool.tend()))
         if self.settings.learner:
             self._tasks.append(asyncio.create_task(self._keep_learner()))
 

@@ -21,6 +21,7 @@ logger = logging.getLogger("safepickle.serving")
 
 START_TIMEOUT = 30.0
 RESTART_DELAY = 1.0
+TEND_INTERVAL = 0.5
 
 
 class Saturated(Exception):
@@ -226,6 +227,14 @@ class ScanPool:
                 self._release(process)
                 return header, trace, process.info
         raise AssertionError("unreachable")
+
+    async def tend(self) -> None:
+        """Replace processes that died while they were idle, until cancelled."""
+        while True:
+            await asyncio.sleep(TEND_INTERVAL)
+            for process in [process for process in self._idle if not process.alive()]:
+                self._idle.remove(process)
+                self._lose(process)
 
     async def close(self) -> None:
         """End all processes."""

@@ -7,7 +7,6 @@ none of BentoML's own request formats, one of which is a pickle, is reachable.
 from __future__ import annotations
 
 import logging
-import sys
 
 import bentoml
 
@@ -18,11 +17,8 @@ SETTINGS = Settings.from_environment()
 APP = create_app(SETTINGS)
 LONGEST_REQUEST = 86_400.0
 
-# BentoML sets up its own loggers only.
-_HANDLER = logging.StreamHandler(sys.stderr)
-_HANDLER.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"))
+# BentoML's handlers print what its own loggers let through; ours would start at WARNING.
 logging.getLogger("safepickle").setLevel(logging.INFO)
-logging.getLogger("safepickle").addHandler(_HANDLER)
 
 
 @bentoml.service(

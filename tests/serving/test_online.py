@@ -1,0 +1,129 @@
+"""Novelty and drift over a stream: detectors/online.py."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import random
+
+import pytest
+
+import detectors.online as online
+from detectors.online import AdaptiveScaler, DriftDetector, Novelty, OnlineLearner, ScanEvent
+
+WIDTH = 30
+
+
+def events(number: int, seed: int, verdict: str = "benign", shift: float = 0.0) -> list[ScanEvent]:
+    chance = random.Random(seed)
+    rows = (
+        [chance.choice((0.0, chance.random(), float(chance.randrange(50)))) + shift for _ in range(WIDTH)]
+        for _ in range(number)
+    )
+    return [ScanEvent(f"{seed}-{place}", verdict, "1", row) for place, row in enumerate(rows)]
+
+
+def state(learner: OnlineLearner) -> str:
+    return json.dumps(learner.to_state(), allow_nan=False)
+
+
+def feed(learner: OnlineLearner, stream: list[ScanEvent]) -> list[online.Lesson]:
+    return [learner.learn(event) for event in stream]
+
+
+def test_the_example_in_the_documentation_holds() -> None:
+    assert doctest.testmod(online).failed == 0
+
+
+@pytest.mark.parametrize("cut", [0, 1, 249, 250, 251, 499, 600, 899])
+def test_a_saved_and_loaded_state_goes_on_bit_for_bit(cut: int) -> None:
+    stream = events(700, 1) + events(200, 2, "malicious", 5.0)
+    whole, first = OnlineLearner(), OnlineLearner()
+    lessons = feed(whole, stream)
+    feed(first, stream[:cut])
+    second = OnlineLearner.from_state(json.loads(state(first)))
+    assert feed(second, stream[cut:]) == lessons[cut:]
+    assert state(second) == state(whole)
+
+
+def test_a_file_unlike_the_others_is_newer_than_they_are() -> None:
+    learner = OnlineLearner()
+    feed(learner, events(600, 1))
+    usual = [lesson.novelty for lesson in feed(learner, events(100, 3))]
+    strange = learner.learn(ScanEvent("x", "benign", "1", [500.0] * WIDTH)).novelty
+    assert strange is not None
+    assert all(novelty is not None and 0 <= novelty <= 1 for novelty in usual)
+    assert strange > max(novelty for novelty in usual if novelty is not None)
+
+
+def test_no_novelty_is_given_before_the_first_window_is_full() -> None:
+    lessons = feed(OnlineLearner(), events(260, 1))
+    assert [lesson.novelty is None for lesson in lessons] == [True] * 250 + [False] * 10
+
+
+def test_a_change_of_the_verdicts_raises_one_alarm_with_the_means() -> None:
+    learner = OnlineLearner()
+    quiet = feed(learner, events(1000, 1))
+    assert [lesson for lesson in quiet if lesson.alarms] == []
+    alarms = [alarm for lesson in feed(learner, events(100, 2, "malicious")) for alarm in lesson.alarms]
+    flagged = [alarm for alarm in alarms if alarm.stream == "flagged"]
+    assert len(flagged) == 1
+    assert flagged[0].before == 0.0
+    assert flagged[0].after > 0.2
+
+
+def test_another_feature_schema_starts_the_trees_afresh() -> None:
+    learner = OnlineLearner()
+    feed(learner, events(300, 1))
+    lesson = learner.learn(ScanEvent("x", "benign", "2", [1.0, 2.0]))
+    assert lesson.novelty is None
+    fresh = OnlineLearner()
+    fresh.learn(ScanEvent("x", "benign", "2", [1.0, 2.0]))
+    assert learner.to_state()["novelty"] == fresh.to_state()["novelty"]
+
+
+@pytest.mark.parametrize("row", [[1.0], [float("nan")] * WIDTH, [float("inf")] * WIDTH])
+def test_a_row_that_cannot_be_used_leaves_the_state_as_it_was(row: list[float]) -> None:
+    learner = OnlineLearner()
+    feed(learner, events(10, 1))
+    before = state(learner)
+    with pytest.raises(ValueError, match="finite"):
+        learner.learn(ScanEvent("x", "benign", "1", row))
+    assert state(learner) == before
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{}, {"format": 2}, {"format": 1}, {"format": 1, "schema": "1", "novelty": {}, "drift": {}, "recent": []}],
+)
+def test_a_state_that_cannot_be_read_is_an_error(damaged: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="learner state"):
+        OnlineLearner.from_state(damaged)
+
+
+def test_a_drift_detector_remembers_no_more_than_its_capacity() -> None:
+    detector = DriftDetector("x", capacity=100)
+    chance = random.Random(1)
+    for _ in range(1000):
+        detector.update(chance.random())
+        assert len(detector.values) < 100
+    twin = DriftDetector.from_state("x", detector.to_state())
+    more = [chance.random() + 0.5 * (place > 100) for place in range(300)]
+    assert [detector.update(value) for value in more] == [twin.update(value) for value in more]
+
+
+def test_scaled_features_stay_in_the_unit_interval_and_keep_their_order() -> None:
+    scaler = AdaptiveScaler(3)
+    for row in ([0.0, -5.0, 1e300], [0.0, 5.0, 3.0], [0.0, 0.0, 0.0]):
+        scaler.learn(row)
+    for row in ([0.0, -9.0, 1e308], [7.0, 1.0, 2.0]):
+        assert all(0.0 <= value <= 1.0 for value in scaler.scale(row).values())
+    assert scaler.scale([0.0, -1.0, 3.0])[1] < scaler.scale([0.0, 1.0, 3.0])[1]
+    assert scaler.scale([0.0, 0.0, 0.0])[0] < scaler.scale([1.0, 0.0, 0.0])[0]
+    assert scaler.scale([0.0, -5.0, 0.0])[1] > scaler.scale([0.0, -6.0, 0.0])[1]
+    assert scaler.scale([0.0, 5.0, 0.0])[1] < scaler.scale([0.0, 6.0, 0.0])[1]
+
+
+def test_novelty_needs_the_width_it_was_made_for() -> None:
+    with pytest.raises(ValueError, match="row of 2"):
+        Novelty(2).update([1.0])
