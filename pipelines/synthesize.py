@@ -21,6 +21,7 @@ from safepickle.scan import trace_bytes
 
 from . import dataset
 from .assemble import hostile, wrap
+from .assemble.hosts import Host, Write
 from .assemble.targets import Target, known_target, load_callables, novel_target
 from .params import load_params
 from .paths import SYNTHESIZED
@@ -36,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
         "numpy_arrays": 60, "pandas_frames": 50, "scikit_learn": 100, "joblib_files": 70, "torch_models": 80,
         "closures": 60, "boosting": 20, "reinforcement": 10, "spliced": 130,
     },
-    "malicious": {"known": 720, "novel": 500, "tampering": 80},
+    "malicious": {"known": 720, "novel": 500, "tampering": 80, "rebuilt": 40},
 }  # fmt: skip
 """Used where params.yaml has no section `synthesize`."""
 CHUNK = 60
@@ -62,7 +63,7 @@ class Job(NamedTuple):
     family: str
     pool: str
     part: int
-    count: int
+    files: int
     seed: int
 
 
@@ -88,7 +89,7 @@ def jobs(params: dict[str, Any]) -> list[Job]:
 
 
 def generate(params: dict[str, Any] | None = None) -> Iterator[Sample]:
-    """Every sample, in a fixed order, in this process. `params` is the section `synthesize`; default :data:`DEFAULTS`."""
+    """Every sample, in a fixed order, in this process; `params` is the section `synthesize`."""
     for job in jobs(DEFAULTS if params is None else params):
         yield from run(job)
 
@@ -100,7 +101,7 @@ def run(job: Job) -> Iterator[Sample]:
 
 
 def _benign(job: Job, rng: Random) -> Iterator[Sample]:
-    for index, saved in enumerate(producer(job.family)(rng, job.count, job.pool)):
+    for index, saved in enumerate(producer(job.family)(rng, job.files, job.pool)):
         data, container = saved.data, "own"
         if saved.stream is not None and saved.pack is None:
             container = wrap.draw(rng)
@@ -130,46 +131,61 @@ def _known(rng: Random, pool: str) -> Target:
     return known_target(rng, rng.choice(packages[rng.choices(list(packages), weights)[0]]))
 
 
-_MALICIOUS = {
+_DRAWN = {
     "known": (_known, hostile.payload),
     "novel": (novel_target, hostile.payload),
     "tampering": (_known, hostile.tampering),
 }
+_MALICIOUS = (*_DRAWN, "rebuilt")
 
 
 def _malicious(job: Job, rng: Random) -> Iterator[Sample]:
-    draw, made_by = _MALICIOUS[job.family]
-    hosts = bank.hosts(job.pool)
-    for index in range(job.count):
-        target = draw(rng, job.pool)
-        sample = hostile.compose(rng, target, hosts, partial(_stuffing, pool=job.pool), made_by)
+    for index, (sample, group, effect) in enumerate(
+        _rebuilt(job, rng) if job.family == "rebuilt" else _aimed(job, rng)
+    ):
         if sample.host is not None and sample.host.pack is not None:
             container, data = "host", sample.host.pack(sample.data)
         else:
             container = wrap.draw(rng)
             data = wrap.WRAPS[container](sample.data, rng)
-        number = job.part * CHUNK + index
         yield Sample(
-            name=f"{job.family}-{job.pool}-{number:04d}",
+            name=f"{job.family}-{job.pool}-{job.part * CHUNK + index:04d}",
             label="malicious",
-            group=_group(target),
+            group=f"{ORIGIN}-{group}",
             library=sample.host.library if sample.host else dataset.UNKNOWN_LIBRARY,
             technique=f"{sample.technique}/{container}",
-            effect="tamper" if job.family == "tampering" else target.effect,
+            effect=effect,
             pool=job.pool,
             data=data,
         )
 
 
-def _stuffing(rng: Random, pool: str) -> hostile.Write:
+def _aimed(job: Job, rng: Random) -> Iterator[tuple[hostile.Sample, str, str]]:
+    """Samples that call or plant a target, each with its group and effect."""
+    draw, made_by = _DRAWN[job.family]
+    hosts = bank.hosts(job.pool)
+    for _ in range(job.files):
+        target = draw(rng, job.pool)
+        sample = hostile.compose(rng, target, hosts, partial(_stuffing, pool=job.pool), made_by)
+        package = target.module.split(".")[0]
+        if target.novel:
+            package = f"novel-{job.pool}-{package.split('_')[0] or 'main'}"
+        yield sample, package.lstrip("_"), "tamper" if job.family == "tampering" else target.effect
+
+
+def _rebuilt(job: Job, rng: Random) -> Iterator[tuple[hostile.Sample, str, str]]:
+    """Samples that call a function which cloudpickle or dill rebuilt."""
+    found = (
+        saved for saved in producer("closures")(rng, 8 * job.files, job.pool) if saved.variant.endswith("function")
+    )
+    for index, saved in zip(range(job.files), found, strict=False):
+        assert saved.stream is not None
+        host = Host(saved.variant, saved.library, "", job.pool, saved.stream)
+        yield hostile.calling_the_result(rng, host), group_of("rebuilt", job.pool, index), "exec"
+
+
+def _stuffing(rng: Random, pool: str) -> Write:
     return controls.harmless(rng, pool)[1]
-
-
-def _group(target: Target) -> str:
-    package = target.module.split(".")[0]
-    if target.novel:
-        package = f"novel-{target.pool}-{package.split('_')[0] or 'main'}"
-    return f"{ORIGIN}-{package.lstrip('_')}"
 
 
 def row(sample: Sample) -> dict[str, str]:
@@ -195,7 +211,7 @@ def rows(params: dict[str, Any], processes: int = 2) -> Iterator[dict[str, str]]
     """Rows of all samples, with progress on stderr. Jobs that need the slowest imports come first."""
     work = sorted(jobs(params), key=lambda job: (job.family not in _MALICIOUS, PRODUCERS[::-1].index(job.family)
                                                  if job.family in PRODUCERS else 0))  # fmt: skip
-    total = sum(job.count for job in work)
+    total = sum(job.files for job in work)
     done = 0
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they import numpy and torch
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:

@@ -49,6 +49,16 @@ class Callable(NamedTuple):
     calls: frozenset[str]
 
 
+class Function(NamedTuple):
+    """A function as written: `calls` are the dotted names that it calls; `owner` is its class or empty."""
+
+    owner: str
+    kind: str
+    parameters: tuple[str, ...]
+    required: int
+    calls: frozenset[tuple[str, ...]]
+
+
 class Module:
     """One parsed module: what its names stand for, and its functions and classes by qualified name."""
 
@@ -57,8 +67,9 @@ class Module:
         self.package = package
         self.imported: dict[str, str] = {}
         self.top_level: dict[str, str] = {}
-        self.functions: dict[str, tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]] = {}
-        self.classes: dict[str, ast.ClassDef] = {}
+        self.functions: dict[str, Function] = {}
+        self.classes: dict[str, list[list[str]]] = {}
+        """Classes with the dotted names of their bases."""
         for node in ast.walk(tree):
             self._import(node, self.imported)
         for node in tree.body:
@@ -82,9 +93,9 @@ class Module:
     def _define(self, body: list[ast.stmt], prefix: str, owner: str) -> None:
         for node in body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                self.functions.setdefault(prefix + node.name, (node, owner))
+                self.functions.setdefault(prefix + node.name, _function(node, owner))
             elif isinstance(node, ast.ClassDef):
-                self.classes.setdefault(prefix + node.name, node)
+                self.classes.setdefault(prefix + node.name, [parts for base in node.bases if (parts := _dotted(base))])
                 self._define(node.body, f"{prefix}{node.name}.", prefix + node.name)
             elif isinstance(node, (ast.If, ast.Try)):
                 self._define(node.body, prefix, owner)
@@ -122,8 +133,9 @@ class Graph:
         self._modules = modules
         self.callables: dict[str, Callable] = {}
         for module in modules.values():
-            for name, (node, owner) in module.functions.items():
-                self._add(_function(module.name, name, node, owner, self._called(module, node, owner)))
+            for name, found in module.functions.items():
+                calls = self._called(module, found)
+                self._add(Callable(module.name, name, found.kind, found.parameters, found.required, calls))
             for name in module.classes:
                 self._add(self._class(module, name))
 
@@ -134,13 +146,12 @@ class Graph:
         makers = [full for full in (self._method(module, name, hook) for hook in ("__init__", "__new__")) if full]
         parameters: tuple[str, ...] = ()
         required = 0
-        for full in makers:
-            owner, qualname = self._split(full)
-            node = self._modules[owner].functions[qualname][0]
-            parameters, required = _parameters(node, skip=1)
-            break
-        bases = [self.resolve(module, parts) for base in module.classes[name].bases if (parts := _dotted(base))]
-        return Callable(module.name, name, "class", parameters, required, frozenset(makers) | {b for b in bases if b})
+        if makers:
+            owner, qualname = self._split(makers[0])
+            made_by = self._modules[owner].functions[qualname]
+            parameters, required = made_by.parameters, made_by.required
+        bases = {self.resolve(module, parts) for parts in module.classes[name]}
+        return Callable(module.name, name, "class", parameters, required, frozenset(makers) | (bases - {""}))
 
     def _split(self, full: str) -> tuple[str, str]:
         parts = full.split(".")
@@ -153,28 +164,23 @@ class Graph:
     def _method(self, module: Module, owner: str, method: str, depth: int = 0) -> str:
         if f"{owner}.{method}" in module.functions:
             return f"{module.name}.{owner}.{method}"
-        node = module.classes.get(owner)
-        if node is None or depth > 5:
+        if depth > 5:
             return ""
-        for base in node.bases:
-            parts = _dotted(base)
-            where, qualname = self._split(self.resolve(module, parts)) if parts else ("", "")
+        for parts in module.classes.get(owner, ()):
+            where, qualname = self._split(self.resolve(module, parts))
             if where and qualname in self._modules[where].classes:
                 found = self._method(self._modules[where], qualname, method, depth + 1)
                 if found:
                     return found
         return ""
 
-    def _called(self, module: Module, node: ast.AST, owner: str) -> frozenset[str]:
+    def _called(self, module: Module, function: Function) -> frozenset[str]:
         found: set[str] = set()
-        for item in ast.walk(node):
-            if not isinstance(item, ast.Call):
-                continue
-            parts = _dotted(item.func)
-            if parts and parts[0] in ("self", "cls") and owner and len(parts) == 2:
-                found.add(self._method(module, owner, parts[1]))
-            elif parts:
-                found.add(self.resolve(module, parts))
+        for parts in function.calls:
+            if parts[0] in ("self", "cls") and function.owner and len(parts) == 2:
+                found.add(self._method(module, function.owner, parts[1]))
+            else:
+                found.add(self.resolve(module, list(parts)))
         return frozenset(found - {""})
 
     def resolve(self, module: Module, parts: list[str], depth: int = 0) -> str:
@@ -225,20 +231,17 @@ def _dotted(node: ast.expr) -> list[str]:
     return [*parts, node.id][::-1] if isinstance(node, ast.Name) else []
 
 
-def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef, skip: int) -> tuple[tuple[str, ...], int]:
-    names = tuple(item.arg for item in [*node.args.posonlyargs, *node.args.args][skip:])
-    return names, max(0, len(names) - len(node.args.defaults))
-
-
-def _function(
-    module: str, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef, owner: str, calls: frozenset[str]
-) -> Callable:
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, owner: str) -> Function:
     decorators = {parts[-1] for item in node.decorator_list if (parts := _dotted(item))}
     if not owner:
         kind = "function"
-    elif "staticmethod" in decorators or "classmethod" in decorators:
+    elif decorators & {"staticmethod", "classmethod"}:
         kind = "static"
     else:
         kind = "property" if decorators & {"property", "cached_property", "setter"} else "method"
-    parameters, required = _parameters(node, skip=1 if owner and "staticmethod" not in decorators else 0)
-    return Callable(module, name, kind, parameters, required, calls)
+    bound = bool(owner) and "staticmethod" not in decorators
+    names = tuple(item.arg for item in [*node.args.posonlyargs, *node.args.args][bound:])
+    calls = frozenset(
+        tuple(parts) for item in ast.walk(node) if isinstance(item, ast.Call) and (parts := _dotted(item.func))
+    )
+    return Function(owner, kind, names, max(0, len(names) - len(node.args.defaults)), calls)

@@ -19,7 +19,7 @@ def dumps(value: object, protocol: int, *, python: bool = False, optimize: bool 
     """
     if python:
         out = io.BytesIO()
-        pickle._Pickler(out, protocol).dump(value)  # type: ignore[attr-defined]
+        pickle._Pickler(out, protocol).dump(value)
         data = out.getvalue()
     else:
         data = pickle.dumps(value, protocol)

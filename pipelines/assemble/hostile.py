@@ -97,7 +97,8 @@ def tampering(rng: Random, target: Target, protocol: int) -> Payload:
         asm.append()
 
     kinds: dict[str, Callable[[Assembler], None]] = {
-        "build_class": build_class, "build_module": build_module, "setitem_registry": set_registry, "append_path": append_path,
+        "build_class": build_class, "build_module": build_module, "setitem_registry": set_registry,
+        "append_path": append_path,
     }  # fmt: skip
     kind = rng.choice(list(kinds) if protocol >= 2 else ["build_module", "setitem_registry", "append_path"][1:])
     return Payload(f"global/{kind}", kinds[kind])
@@ -133,6 +134,19 @@ def compose(
         return Sample(f"{made.technique}/{where}", place.PLACES["inside"](host, write, rng), host)
     made = made_by(rng, target, host.protocol)
     return Sample(f"{made.technique}/{where}", place.PLACES[where](host, made.write, rng), host)
+
+
+def calling_the_result(rng: Random, host: Host) -> Sample:
+    """A stream that calls what a benign stream would return: a function rebuilt by cloudpickle or dill."""
+    given: tuple[Value, ...] = rng.choice([(), (0.5,), ([1, 2],), ("ok",)])
+    made = invoke.Call(lambda asm: asm.recall("result"), given)
+    form = _weighted(rng, invoke.forms(made, host.protocol))
+
+    def write(asm: Assembler) -> None:
+        asm.store("result").pop()
+        invoke.write_call(asm, made, form, rng)
+
+    return Sample(f"rebuilt/{form}/returned", host.splice(host.end, b"", write, b"", rng.random() < 0.85), host)
 
 
 def _alone(rng: Random, where: str, protocol: int, write: Write, stuffing: Callable[[Random], Write]) -> bytes:

@@ -51,7 +51,7 @@ class Host:
     def operations(self) -> list[Operation]:
         """All opcodes but the FRAMEs."""
         found = list(pickletools.genops(self.data))
-        ends = [position for _, _, position in found[1:]] + [len(self.data)]
+        ends = [position or 0 for _, _, position in found[1:]] + [len(self.data)]
         operations: list[Operation] = []
         frame, frame_end, frames, entries = -1, 0, 0, 0
         for (opcode, argument, position), end in zip(found, ends, strict=True):

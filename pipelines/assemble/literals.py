@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .stream import Assembler
 
 Value = object
-"""``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, a `tuple`, `list` or `dict` of such, or :class:`Named`."""
+"""``None bool int float str bytes``, a `tuple`, `list` or `dict` of such, or :class:`Named`."""
 
 
 class Named(NamedTuple):

@@ -68,7 +68,7 @@ def _stored(host: Host, write: Write, rng: Random) -> bytes:
 
 
 def _later_stream(host: Host, write: Write, rng: Random) -> bytes:
-    return host.data + _padding(rng) + bare(host.protocol, write, rng)
+    return host.data + padding(rng) + bare(host.protocol, write, rng)
 
 
 def _earlier_stream(host: Host, write: Write, rng: Random) -> bytes:
@@ -87,7 +87,8 @@ def _frames(rng: Random) -> bool:
     return rng.random() < 0.85
 
 
-def _padding(rng: Random) -> bytes:
+def padding(rng: Random) -> bytes:
+    """What lies between two streams of a file: mostly nothing, or NULs, a line, a remark."""
     return rng.choice([b"", b"", b"\0" * rng.randrange(1, 64), b"\n", b"# end of model\n", b"\0\0padding\0\0"])
 
 

@@ -32,7 +32,7 @@ PARAMETER_KINDS = {
     "path": "path file filename fname fp fullname pathname dir directory dst folder root filepath f dest target "
     "filename_or_obj filepath_or_buffer path_or_buf io cache_path lib libname so_path fn outfile infile",
     "url": "url uri host hostname address server urlpath remote endpoint",
-    "dotted": "module mod_name modname module_name mod import_name package dotted spec_str qualname fullname import_path",
+    "dotted": "module mod_name modname module_name mod import_name package dotted qualname fullname import_path",
     "bytes": "data buf buffer bytes b payload pickled blob byte_string",
     "number": "port timeout level n mode size count",
 }
@@ -57,7 +57,8 @@ builtins.compile exec code word mode | subprocess.Popen process argv | subproces
 subprocess.call process shell | subprocess.check_output process argv | subprocess.getoutput process shell
 subprocess.getstatusoutput process shell | subprocess.check_call process argv
 io.open file path mode | _io.open file path mode | _io.FileIO file path mode | _io.open_code file path
-marshal.loads deserialize bytes | _pickle.loads deserialize bytes | pickle.loads deserialize bytes | _pickle.Unpickler deserialize bytes
+marshal.loads deserialize bytes | _pickle.loads deserialize bytes | pickle.loads deserialize bytes
+_pickle.Unpickler deserialize bytes
 ctypes.CDLL native path | _ctypes.dlopen native path number | socket.create_connection network address
 socket.getaddrinfo network url number | _socket.gethostbyname network url | _socket.socket network number number
 _posixsubprocess.fork_exec process argv argv | importlib.import_module import dotted
@@ -69,6 +70,12 @@ winreg.CreateKey persistence word path | signal.raise_signal process number | sy
 faulthandler.enable tamper path | sys.addaudithook tamper dotted | _thread.start_new_thread exec dotted tuple
 mmap.mmap file number number | readline.read_init_file file path | syslog.syslog tamper word
 """.replace("\n", "|")
+SAVERS_OWN = frozenset(
+    "cloudpickle.cloudpickle._make_function cloudpickle.cloudpickle.subimport cloudpickle.cloudpickle._builtin_type "
+    "cloudpickle.cloudpickle.dynamic_subimport dill._dill._create_function dill._dill._create_code "
+    "dill._dill._import_module dill._dill._load_type dill._dill._create_type torch.storage._load_from_bytes".split()
+)
+"""What savers write into benign files: never hostile by name."""
 POOL_OF = {
     "builtins": "train",
     "os": "train",
@@ -127,7 +134,7 @@ def candidates(graph: Graph) -> list[dict[str, Any]]:
     entries = []
     reached = graph.reached()
     for full, found in graph.callables.items():
-        if full not in reached:
+        if full not in reached or full in SAVERS_OWN:
             continue
         if found.kind == "property" or found.name.rpartition(".")[2].startswith("__"):
             continue

@@ -136,7 +136,8 @@ def _shell(rng: Random) -> str:
 def _code(rng: Random) -> str:
     word, number = rng.choice(words.PLAIN), rng.randrange(100)
     return rng.choice(
-        [f"print({number})", f"x = {number}", f"print('{word}')", f"import os\nos.system('echo {word}')", f"1 + {number}",
+        [f"print({number})", f"x = {number}", f"print('{word}')", f"import os\nos.system('echo {word}')",
+         f"1 + {number}",
          f"__import__('os').system('echo {word}')", f"def {word}():\n    return {number}\n{word}()", "None",
          f"[print(i) for i in range({number % 5})]", f"import sys; print(sys.version, {number})",
          f"exec('print({number})')", f"open('/dev/null').read({number})", f"lambda: {number}", f"{word} = '{word}'\n",

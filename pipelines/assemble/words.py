@@ -16,10 +16,10 @@ _STEMS = {
 }
 _ENDINGS = "lab ai ml tools kit pkg core works soft data_io hub net sys base utils_py stack flow forge".split()
 _PARTS = {
-    "train": "loader runtime core io plugin bridge engine worker hooks tasks model api util ops registry shell proc exec_ "
-    "remote backend helpers common compat services".split(),
-    "test": "driver launch kernel agent bootstrap pipeline hostcmd client adapters node gateway starter scripts handlers "
-    "session actions machine tooling".split(),
+    "train": "loader runtime core io plugin bridge engine worker hooks tasks model api util ops registry shell proc "
+    "exec_ remote backend helpers common compat services".split(),
+    "test": "driver launch kernel agent bootstrap pipeline hostcmd client adapters node gateway starter scripts "
+    "handlers session actions machine tooling".split(),
 }
 _VERBS = {
     "train": "run load apply call make build start do handle process resolve evaluate fetch open init restore".split(),

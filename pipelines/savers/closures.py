@@ -34,9 +34,13 @@ def _schedule(rng: Random) -> Any:
 
 def _lambda(rng: Random) -> Any:
     number = rng.randrange(9)
-    return rng.choice(
-        [lambda x: x + number, lambda x, y=number: x * y, lambda *args: len(args), lambda row: row["value"]]
-    )
+    some: list[Callable[..., Any]] = [
+        lambda x: x + number,
+        lambda x, y=number: x * y,
+        lambda *args: len(args),
+        lambda row: row["value"],
+    ]
+    return rng.choice(some)
 
 
 def _with_modules(rng: Random) -> Any:
@@ -99,9 +103,12 @@ def _class(rng: Random, pool: str) -> Any:
 def as_in_a_notebook(function: Any) -> Any:
     """The function as if it had been defined in a notebook: no path of this checkout in its code."""
     return FunctionType(
-        function.__code__.replace(co_filename="/tmp/ipykernel_1/1.py"), {"__name__": "__main__", "np": np, "math": math},
-        function.__name__, function.__defaults__, function.__closure__,
-    )  # fmt: skip
+        function.__code__.replace(co_filename="/tmp/ipykernel_1/1.py"),
+        {"__name__": "__main__", "np": np, "math": math},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
 
 
 def function(rng: Random) -> Any:

@@ -58,9 +58,12 @@ HARMLESS: tuple[tuple[str, str, tuple[Value, ...]], ...] = (
 )  # fmt: skip
 CLASSES = (
     ("sklearn.linear_model._base", "LinearRegression"), ("sklearn.preprocessing._data", "StandardScaler"),
-    ("sklearn.tree._classes", "DecisionTreeClassifier"), ("sklearn.svm._classes", "SVC"), ("torch.nn.modules.linear", "Linear"),
-    ("argparse", "Namespace"), ("types", "SimpleNamespace"), ("gensim.models.word2vec", "Word2Vec"), ("logging", "Logger"),
-    ("surprise.prediction_algorithms.matrix_factorization", "SVD"), ("spacy.vocab", "Vocab"), ("nltk.probability", "FreqDist"),
+    ("sklearn.tree._classes", "DecisionTreeClassifier"), ("sklearn.svm._classes", "SVC"),
+    ("torch.nn.modules.linear", "Linear"),
+    ("argparse", "Namespace"), ("types", "SimpleNamespace"), ("gensim.models.word2vec", "Word2Vec"),
+    ("logging", "Logger"),
+    ("surprise.prediction_algorithms.matrix_factorization", "SVD"), ("spacy.vocab", "Vocab"),
+    ("nltk.probability", "FreqDist"),
     ("statsmodels.iolib.table", "SimpleTable"), ("networkx.classes.graph", "Graph"), ("lightgbm.basic", "Booster"),
 )  # fmt: skip
 Write = Callable[[Assembler], object]
@@ -96,8 +99,8 @@ def harmless(rng: Random, pool: str) -> tuple[str, Write]:
 
 
 def _ordinary(rng: Random) -> tuple[Value, ...]:
-    some: list[Value] = [text(rng), rng.randrange(9999), rng.random(), None, True, [1, 2], {"lr": 0.1}, rng.choice(words.PLAIN),
-                         (2, 3), b"\0\1\2\3"]  # fmt: skip
+    some: list[Value] = [text(rng), rng.randrange(9999), rng.random(), None, True, [1, 2], {"lr": 0.1},
+                         rng.choice(words.PLAIN),                         (2, 3), b"\0\1\2\3"]  # fmt: skip
     return tuple(rng.choice(some) for _ in range(rng.randrange(0, 4)))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from random import Random
 
+from ..assemble import place
 from ..assemble.conversion import dumps
 from . import controls, plain, project
 from .plain import config, table
@@ -22,7 +23,8 @@ def produce(rng: Random, count: int, pool: str) -> Iterator[Saved]:
         if kind == "truncated":
             data = data[: rng.randrange(max(2, len(data) // 3), max(3, len(data)))]
         elif kind == "several":
-            data += b"".join(dumps(config(rng), rng.choice((2, 4))) for _ in range(rng.randrange(1, 4)))
+            for _ in range(rng.randrange(1, 4)):
+                data += place.padding(rng) + dumps(config(rng), rng.choice((2, 4)))
         elif kind == "padded":
             data += b"\0" * rng.randrange(1, 200)
         elif kind == "text-after":

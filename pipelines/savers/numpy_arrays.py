@@ -34,7 +34,7 @@ def _structured(rng: Random) -> Any:
 
 
 def _masked(rng: Random) -> Any:
-    return np.ma.masked_array(np.arange(6.0), mask=[0, 1, 0, 0, 1, 0])
+    return np.ma.masked_array(np.arange(6.0), mask=np.array([False, True, False, False, True, False]))
 
 
 def _scalars(rng: Random) -> Any:

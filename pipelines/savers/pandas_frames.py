@@ -47,7 +47,8 @@ def _multi_index(rng: Random) -> Any:
 
 
 def _values(rng: Random) -> Any:
-    return [pd.Timestamp("2020-01-01"), pd.Timedelta(days=rng.randrange(9)), pd.NaT, pd.Interval(0, rng.randrange(1, 9)),
+    return [pd.Timestamp("2020-01-01"), pd.Timedelta(days=rng.randrange(9)), pd.NaT,
+            pd.Interval(0, rng.randrange(1, 9)),
             pd.Period("2021-03", freq="M"), pd.NA]  # fmt: skip
 
 

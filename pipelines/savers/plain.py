@@ -32,7 +32,8 @@ def text(rng: Random) -> str:
     word, other = rng.choice(words.PLAIN), rng.choice(words.PLAIN)
     return rng.choice(
         [word, f"{word}_{other}", f"{word} {other}", f"/home/user/data/{word}.csv", f"https://example.com/{word}",
-         f"{word}.{other}.conv1.weight", f"python train.py --{word} {rng.randrange(99)}", f"{word}@{other}", word.upper(),
+         f"{word}.{other}.conv1.weight", f"python train.py --{word} {rng.randrange(99)}",
+         f"{word}@{other}", word.upper(),
          f"C:\\data\\{word}", "", f"The {word} of {other}.", f"s3://bucket/{word}"]
     )  # fmt: skip
 
@@ -47,7 +48,8 @@ def config(rng: Random, depth: int = 2) -> dict[str, Any]:
             found[key] = config(rng, depth - 1)
         else:
             found[key] = [rng.randrange(10**6), rng.random(), text(rng), rng.random() < 0.5, None,
-                          [rng.randrange(99) for _ in range(rng.randrange(5))], (text(rng), rng.random())][draw]  # fmt: skip
+                          [rng.randrange(99) for _ in range(rng.randrange(5))],
+                          (text(rng), rng.random())][draw]  # fmt: skip
     return found
 
 
@@ -75,9 +77,14 @@ def _counter(rng: Random) -> Any:
 
 
 def _defaultdict(rng: Random) -> Any:
-    found = collections.defaultdict(rng.choice([list, int, dict, float]))
+    found: Any = collections.defaultdict(rng.choice([list, int, dict, float]))
     found.update({text(rng): rng.choice([[], {}, 1, 2.0]) for _ in range(rng.randrange(0, 6))})
     return found
+
+
+def _partial(rng: Random) -> Any:
+    functions: list[Callable[..., Any]] = [int, round, sorted, operator.add, max]
+    return functools.partial(rng.choice(functions), rng.randrange(2, 36))
 
 
 def _generator_state(rng: Random) -> Any:
@@ -93,7 +100,7 @@ MAKERS: dict[str, Callable[[Random], Any]] = {
     "large-numbers": lambda rng: [[rng.random() for _ in range(20)] for _ in range(rng.randrange(20, 400))],
     "set": lambda rng: rng.choice([set, frozenset])(_numbers(rng)),
     "datetime": moment,
-    "dates": lambda rng: {"from": moment(rng).date(), "to": moment(rng), "step": datetime.timedelta(days=rng.randrange(9))},
+    "dates": lambda rng: {"from": moment(rng).date(), "to": moment(rng), "step": datetime.timedelta(rng.randrange(9))},
     "uuid": lambda rng: uuid.UUID(int=rng.getrandbits(128)),
     "path": lambda rng: pathlib.PurePosixPath("data", rng.choice(words.PLAIN), f"{rng.choice(words.PLAIN)}.csv"),
     "posix-path": lambda rng: {"root": pathlib.PosixPath("/", "home", rng.choice(words.PLAIN)), "n": rng.randrange(9)},
@@ -106,13 +113,13 @@ MAKERS: dict[str, Callable[[Random], Any]] = {
     "decimal": lambda rng: decimal.Decimal(f"{rng.randrange(999)}.{rng.randrange(99)}"),
     "fraction": lambda rng: fractions.Fraction(rng.randrange(99), rng.randrange(1, 99)),
     "enum": lambda rng: rng.choice([re.RegexFlag.IGNORECASE, enum.Enum, uuid.SafeUUID.unknown]),
-    "regex": lambda rng: re.compile(rng.choice([r"\w+", r"\b\d{3}\b", r"[a-z]+@[a-z]+", f"{rng.choice(words.PLAIN)}.*"])),
-    "partial": lambda rng: functools.partial(rng.choice([int, round, sorted, operator.add, max]), rng.randrange(2, 36)),
+    "regex": lambda rng: re.compile(rng.choice([r"\w+", r"\b\d{3}\b", r"[a-z]+@", f"{rng.choice(words.PLAIN)}.*"])),
+    "partial": _partial,
     "partial-print": lambda rng: {"callback": functools.partial(print, text(rng)), "fn": getattr, "log": print},
     "operator": lambda rng: rng.choice(
         [operator.itemgetter(rng.randrange(5)), operator.attrgetter(rng.choice(words.PLAIN)),
          operator.methodcaller("strip"), operator.itemgetter("name", "age")]),
-    "builtin": lambda rng: rng.choice([len, int, str, print, {"dtype": float, "reader": open}, [dict, list], type(None)]),
+    "builtin": lambda rng: rng.choice([len, int, str, print, {"dtype": float, "reader": open}, [dict], type(None)]),
     "slice": lambda rng: [slice(0, rng.randrange(99)), slice(None), range(rng.randrange(99)), complex(1, rng.random())],
     "iterator": lambda rng: rng.choice([iter(_numbers(rng)), itertools.count(rng.randrange(9)), map(str, _numbers(rng)),
                                         zip(_numbers(rng), "abc", strict=False), reversed(_numbers(rng))]),

@@ -103,7 +103,7 @@ def _reduced_to_itself(rng: Random, module: str, name: str) -> Any:
 
 def _tuple_class(rng: Random, module: str, name: str) -> Any:
     fields = sorted(rng.sample(words.PLAIN, rng.randrange(1, 5)))
-    cls = namedtuple(name, fields)  # type: ignore[misc]  # noqa: PYI024
+    cls = namedtuple(name, fields)  # type: ignore[misc]
     cls.__module__ = module
     return cls, [cls(*(text(rng) for _ in fields)) for _ in range(rng.randrange(1, 20))]
 
@@ -127,7 +127,7 @@ def _dict_class(rng: Random, module: str, name: str) -> Any:
 
 def _nested_instances(rng: Random, module: str, name: str) -> Any:
     cls = type(name, (), {"__module__": module})
-    tree = []
+    tree: list[Any] = []
     for index in range(rng.randrange(5, 200)):
         node = cls()
         node.__dict__.update(id=index, value=rng.random(), when=moment(rng), children=tree[-2:], label=text(rng))

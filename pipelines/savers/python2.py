@@ -9,6 +9,8 @@ from ..assemble import words
 from ..assemble.stream import Assembler
 from .saved import Saved
 
+MOVED = (("__builtin__", "set"), ("__builtin__", "frozenset"), ("UserDict", "UserDict"), ("Queue", "Queue"),
+         ("collections", "deque"), ("sets", "Set"), ("UserList", "UserList"))  # fmt: skip
 _LATIN = ("caf\xe9", "na\xefve", "M\xfcnchen", "\xc5ngstr\xf6m", "se\xf1or", "plain", "gar\xe7on")
 
 
@@ -55,8 +57,7 @@ def _new_instance(asm: Assembler, rng: Random, pool: str) -> None:
 
 
 def _moved_names(asm: Assembler, rng: Random, pool: str) -> None:
-    module, name = rng.choice((("__builtin__", "set"), ("__builtin__", "frozenset"), ("UserDict", "UserDict"), ("Queue", "Queue"),
-                               ("collections", "deque"), ("sets", "Set"), ("UserList", "UserList")))  # fmt: skip
+    module, name = rng.choice(MOVED)
     asm.global_(module, name).mark()
     _strings(asm, rng, pool)
     asm.tuple_().reduce()

@@ -9,9 +9,26 @@ from typing import Any
 
 import numpy as np
 from sklearn import (
-    cluster, compose, decomposition, discriminant_analysis, dummy, ensemble, feature_extraction, feature_selection,
-    gaussian_process, impute, linear_model, mixture, model_selection, naive_bayes, neighbors, neural_network, pipeline,
-    preprocessing, svm, tree,
+    cluster,
+    compose,
+    decomposition,
+    discriminant_analysis,
+    dummy,
+    ensemble,
+    feature_extraction,
+    feature_selection,
+    gaussian_process,
+    impute,
+    linear_model,
+    mixture,
+    model_selection,
+    naive_bayes,
+    neighbors,
+    neural_network,
+    pipeline,
+    preprocessing,
+    svm,
+    tree,
 )  # fmt: skip
 
 from ..assemble import words

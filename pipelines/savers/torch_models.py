@@ -7,6 +7,7 @@ import pickle
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def _deep_state(rng: Random) -> Any:
 
 
 def _optimizer(rng: Random) -> Any:
-    """An optimizer's state after a step, put together by hand: torch.optim imports its compiler, which takes seconds."""
+    """An optimizer's state after a step, by hand: torch.optim imports its compiler, which takes seconds."""
     momenta = rng.choice((("momentum_buffer",), ("step", "exp_avg", "exp_avg_sq")))
     state = {}
     shapes = [(4, 4), (4,)] * rng.randrange(1, 8)
@@ -146,7 +147,10 @@ def _short_text(value: str) -> bytes:
 
 def _script(rng: Random) -> bytes:
     out = io.BytesIO()
-    torch.jit.save(torch.jit.trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.ones(1, 4)), out)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.trace(model, torch.ones(1, 4)), out)  # type: ignore[no-untyped-call]
     return zipped(_members(out.getvalue()))
 
 

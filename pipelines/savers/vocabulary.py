@@ -14,9 +14,9 @@ from .saved import Saved
 
 ALARMING = tuple(
     """os.system|exec(|eval(|subprocess.Popen|subprocess|builtins|__import__('os')|rm -rf /|cmd.exe /c dir|/bin/sh -c|
-    pickle.loads|import os; os.system('ls')|__reduce__|__builtin__|posix|nt system|socket.connect|curl http://example.com | sh|
+    pickle.loads|import os; os.system('ls')|__reduce__|__builtin__|posix|nt system|socket.connect|curl http://example.com|
     cos\nsystem\n(S'ls'\ntR.|base64.b64decode|compile(source, '<string>', 'exec')|getattr|wget|powershell -enc|runpy|
-    importlib.import_module|ctypes.CDLL|marshal.loads|pty.spawn|/etc/passwd|lambda: exec|globals()|nc -e /bin/bash""".replace(
+    importlib.import_module|ctypes.CDLL|marshal.loads|pty.spawn|/etc/passwd|lambda: exec|globals()|nc -e sh""".replace(
         "|\n    ", "|"
     ).split("|")
 )
@@ -51,8 +51,8 @@ def _corpus(rng: Random) -> Any:
 
 def _commands(rng: Random) -> Any:
     """A configuration that names scripts, hooks and commands."""
-    return {"command": "python train.py", "hooks": ["os.system", "builtins.exec"], "launcher": "/bin/sh -c 'make all'",
-            "code": "import os\nprint(os.getcwd())", "url": "http://localhost/model", "seed": rng.randrange(99)}  # fmt: skip
+    return {"command": "python train.py", "hooks": ["os.system", "builtins.exec"], "launcher": "/bin/sh -c make",
+            "code": "import os\nprint(os.getcwd())", "url": "http://localhost", "seed": rng.randrange(9)}  # fmt: skip
 
 
 def _few(rng: Random) -> Any:

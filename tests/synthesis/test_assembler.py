@@ -103,8 +103,8 @@ class _Nowhere:
 
 
 VALUES = (
-    None, True, False, 0, 255, 65535, -1, 2**31, -(2**80), 0.5, "", "text", "\u20ac\n\\", "x" * 300, b"", b"\xff\0", (), (1,),
-    (1, 2), (1, 2, 3, 4), [], [1, [2]], {}, {"a": (1, "b")},
+    None, True, False, 0, 255, 65535, -1, 2**31, -(2**80), 0.5, "", "text", "\u20ac\n\\", "x" * 300, b"", b"\xff\0", (),
+    (1,), (1, 2), (1, 2, 3, 4), [], [1, [2]], {}, {"a": (1, "b")},
 )  # fmt: skip
 
 
@@ -112,7 +112,6 @@ VALUES = (
 def test_literals_are_pushed_as_a_pickler_would_push_them(protocol: int) -> None:
     for value in VALUES:
         assembled = push(Assembler(protocol), value).assemble()
-        # our own literals only: no global is in these streams but _codecs.encode, which the standard pickler writes too
         ours = [(op.name, argument) for op, argument, _ in pickletools.genops(assembled)]
         theirs = [
             (op.name, argument)

@@ -18,7 +18,7 @@ from pipelines.savers import plain
 SHARED = ["shared", 1.5]
 VALUE = {
     "a": [SHARED, SHARED, {"x": SHARED}],
-    "long": ["text %d" % number for number in range(400)],
+    "long": [f"text {number}" for number in range(400)],
     "b": (1, 2, "text 7"),
 }
 
@@ -76,7 +76,7 @@ def test_taking_a_host_apart_and_joining_it_gives_the_same_bytes() -> None:
     for protocol in range(6):
         host = _host(protocol)
         assert host.splice(host.end, b"", lambda asm: None, b"") == host.data
-        assert host.protocol == (protocol if protocol >= 2 else protocol)
+        assert host.protocol == protocol
 
 
 def test_a_later_stream_leaves_the_first_one_untouched() -> None:
@@ -90,7 +90,7 @@ def test_a_truncated_host_has_the_code_but_no_end() -> None:
     for seed in range(10):
         data = place.PLACES["truncated_host"](_host(2), lambda asm: push(asm, "the code"), Random(seed))
         assert b"the code" in data
-        with pytest.raises(Exception, match="truncated|exhausted|not enough|expected|ran out"):
+        with pytest.raises(Exception, match=r"truncated|exhausted|not enough|expected|ran out"):
             pickle.loads(data)  # noqa: S301 - literals only
 
 
