@@ -1,5 +1,7 @@
-"""The ``safepickle`` command. Exit codes: 0 all benign, 1 something at or over ``--fail-on``, 2 usage error,
-3 something incomplete and nothing worse; 130 after Ctrl-C, 141 when nobody reads the output any more.
+"""The ``safepickle`` command.
+
+Exit codes: 0 all benign, 1 something at or over ``--fail-on``, 2 usage error, 3 something incomplete and nothing
+worse; 130 after Ctrl-C, 143 when terminated, 141 when nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ USAGE_ERROR = 2
 INCOMPLETE = 3
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
 
 MAX_JOBS = 256
 
@@ -144,6 +147,11 @@ def _scan(arguments: argparse.Namespace) -> int:
 
     scanner = _scanner(arguments)
     output = Output(arguments.output)
+    if arguments.output:
+        import signal
+
+        # ended in the ordinary way, so that no half report is left behind
+        signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(TERMINATED))
     try:
         code = _write_report(arguments, scanner, output)
         output.commit()
@@ -165,9 +173,9 @@ def _write_report(arguments: argparse.Namespace, scanner: Scanner, output: Outpu
         for scanned in _results(arguments, scanner, output):
             summary = summary.plus(scanned)
             text = report.file(scanned)
-            if text:
+            if output.terminal:
                 progress.clear()
-                output.write(text)
+            output.write(text)
             progress.show(summary, scanned["path"])
     finally:
         progress.clear()

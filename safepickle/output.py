@@ -27,6 +27,11 @@ class Output:
         A file, or None for standard output. A regular file is replaced in one step at the end, so that a stopped
         scan leaves the old one; anything else (``/dev/stderr``, a FIFO) is written to as it is.
 
+    Attributes
+    ----------
+    terminal : bool
+        Whether somebody reads along.
+
     Raises
     ------
     UnwritableOutput
@@ -40,6 +45,7 @@ class Output:
             if sys.stdout is None:
                 raise UnwritableOutput("standard output is closed; open it, or name a file with --output")
             self._stream = sys.stdout
+            self.terminal = sys.stdout.isatty()
             return
         try:
             if _is_special(path):
@@ -48,17 +54,13 @@ class Output:
                 self._stream = self._open_draft(path)
         except OSError as error:
             raise UnwritableOutput(f"cannot write the report to {path}: {error.strerror}") from None
+        self.terminal = self._stream.isatty()
 
     def _open_draft(self, path: str) -> TextIO:
         draft = f"{path}.{os.getpid()}.part"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         self._draft = draft
         return _open(descriptor)
-
-    @property
-    def terminal(self) -> bool:
-        """Whether somebody reads along."""
-        return self._stream.isatty()
 
     def files(self) -> frozenset[FileId]:
         """The draft and the report it will replace: a scan of their folder leaves them out."""

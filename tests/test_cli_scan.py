@@ -183,7 +183,10 @@ def test_a_reader_that_leaves_early_meets_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_ends_with_130_leaves_no_half_report_and_no_process(tmp_path: Path, jobs: str) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+def test_a_stopped_scan_leaves_no_half_report_and_no_process(
+    tmp_path: Path, jobs: str, number: signal.Signals, code: int
+) -> None:
     folder = write(tmp_path / "in", model=BENIGN)
     report = tmp_path / "report.json"
     arguments = ("scan", "--jobs", jobs, "--format", "json", "--output", report, folder, "-")
@@ -194,9 +197,9 @@ def test_ctrl_c_ends_with_130_leaves_no_half_report_and_no_process(tmp_path: Pat
     while not any(part.stat().st_size > 200 for part in tmp_path.glob("report.json.*.part")):
         assert time.monotonic() < until, "the first file was never reported"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == [folder]
     with pytest.raises(ProcessLookupError):
