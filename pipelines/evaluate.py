@@ -89,7 +89,7 @@ def tables_text(
         "# Evaluation\n\n`docs/evaluation.md` says how to read the columns.\n",
         "\n## The ensemble on every set\n\n",
         tables.overview(sets, ensemble, groups),
-        "\n* no benign files of its own; ranked against the public ones\n",
+        "\n\\* no benign files of its own; ranked against all that were scored out of fold\n",
     ]
     for which in sets:
         parts += [f"\n## {which.name}: {which.title}\n\n", tables.methods(which, judged, groups)]

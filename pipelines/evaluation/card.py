@@ -94,7 +94,7 @@ def card(
             "`unseen-callables` by the final model, which learned from no file of it. A file is caught or a false "
             "positive when it is `suspicious` or `malicious`; `incomplete` counts as neither. Brackets: Wilson 95 % "
             "intervals. Macro: each group weighs the same. Sets with * hold no benign files; their rank measures are "
-            "against the public benign ones.\n",
+            "against all benign files scored out of fold.\n",
             scored,
             *(f"* `{which.name}`: {which.title}" for which in sets),
             "\n### Bars\n",

@@ -41,9 +41,14 @@ class Counts:
         return self.fp + self.tn + self.incomplete_benign
 
     @property
+    def mixed(self) -> bool:
+        """Whether there are both malicious and benign files."""
+        return bool(self.positives and self.negatives)
+
+    @property
     def precision(self) -> float | None:
-        """Share of malicious files among the flagged ones; None where nothing was flagged or could be caught."""
-        return _share(self.tp, self.tp + self.fp) if self.positives else None
+        """Share of malicious files among the flagged ones; None where none was flagged or a label is missing."""
+        return _share(self.tp, self.tp + self.fp) if self.mixed else None
 
     @property
     def recall(self) -> float | None:
@@ -52,8 +57,8 @@ class Counts:
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; None where nothing could be caught."""
-        return _share(2 * self.tp, self.tp + self.fp + self.positives) if self.positives else None
+        """Harmonic mean of precision and recall; None where a label is missing."""
+        return _share(2 * self.tp, self.tp + self.fp + self.positives) if self.mixed else None
 
     @property
     def false_positive_rate(self) -> float | None:

@@ -24,7 +24,7 @@ from .sets import EvaluationSet
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F", "#666666")
 BENIGN, MALICIOUS = COLOURS[0], COLOURS[5]
-DPI = 110
+DPI = 100
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -50,8 +50,8 @@ def curves(which: EvaluationSet, judged: Sequence[Judged], path: Path) -> None:
     for axes, (title, kinds) in zip(grid, rows, strict=True):
         for one in (method for method in judged if method.kind in kinds):
             scores = np.concatenate([one.scores[which.malicious], one.scores[which.against]])
-            precision, recall, _ = precision_recall_curve(labels, scores)
-            fall_out, hit, _ = roc_curve(labels, scores, drop_intermediate=False)
+            precision, recall, _ = precision_recall_curve(labels, scores, drop_intermediate=True)
+            fall_out, hit, _ = roc_curve(labels, scores)
             drawn = {"color": colours[one.title], "label": one.name, "lw": 2.2 if one.kind == ENSEMBLE else 1.3}
             drawn["ls"] = ":" if one.kind == SIZE else "-"
             axes[0].step(recall, precision, where="post", **drawn)
@@ -61,8 +61,9 @@ def curves(which: EvaluationSet, judged: Sequence[Judged], path: Path) -> None:
         axes[1].set(title=f"ROC: {title}", xlim=(0.5 / which.against.sum(), 1))
         for side in axes:
             side.set_ylim(0, 1.02)
+            side.minorticks_off()
         axes[0].legend(loc="lower left")
-    benign = f"{which.against.sum()} benign" + (" (public ones: the set has none)" if which.borrowed else "")
+    benign = f"{which.against.sum()} benign" + (" (of other sets: this one has none)" if which.borrowed else "")
     _save(figure, path, f"{which.name}: {which.malicious.sum()} malicious, {benign}")
 
 
@@ -115,22 +116,24 @@ def set_reliability(which: EvaluationSet, judged: Judged, weighted: bool) -> Rel
 
 def distributions(sets: Sequence[EvaluationSet], judged: Judged, thresholds: dict[str, float], path: Path) -> None:
     """Histogram of the calibrated score by label, on a logit axis."""
-    figure, grid = _figure(len(sets), 1, (10, 0.6 + 1.7 * len(sets)))
+    figure, grid = _figure(len(sets), 1, (10, 0.8 + 1.3 * len(sets)))
     bound = 9.2
     edges = np.linspace(-bound, bound, 61)
+    marks = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
     for axes, which in zip(grid.ravel(), sets, strict=True):
         for rows, label, colour in ((which.benign, "benign", BENIGN), (which.malicious, "malicious", MALICIOUS)):
             if rows.any():
-                axes.hist(
-                    _logit(judged.scores[rows], bound), edges, color=colour, alpha=0.6, label=f"{rows.sum()} {label}"
-                )
+                title = f"{rows.sum()} {label}"
+                axes.hist(_logit(judged.scores[rows], bound), edges, color=colour, alpha=0.6, label=title)
         for name, style in (("suspicious", "--"), ("malicious", "-")):
             if name in thresholds:
                 axes.axvline(_logit(np.array([thresholds[name]]), bound)[0], color="black", lw=1, ls=style, label=name)
-        axes.set(yscale="log", ylim=(0.7, None), xlim=(-bound, bound), ylabel="files", title=which.name)
-        marks = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
-        axes.set_xticks(_logit(np.array(marks), bound), [f"{mark:g}" for mark in marks])
+        axes.set(yscale="log", xlim=(-bound, bound), ylabel="files", title=which.name)
+        axes.set_ylim(0.7, max(20.0, axes.get_ylim()[1]))
+        axes.set_xticks(_logit(np.array(marks), bound), [])
+        axes.minorticks_off()
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    grid.ravel()[-1].set_xticklabels([f"{mark:g}" for mark in marks])
     grid.ravel()[-1].set_xlabel("calibrated score of the ensemble (lines: thresholds of the final model)")
     _save(figure, path, "Scores by label")
 
@@ -144,7 +147,8 @@ def padding(sets: Sequence[EvaluationSet], judged: Sequence[Judged], path: Path)
         for one in (method for method in judged if method.kind in kinds):
             recall = [one.flagged[which.malicious].mean() for which in sets]
             wide = 2.2 if one.kind == ENSEMBLE else 1.3
-            axes.plot(recall, marker="o", ms=4, lw=wide, color=colours[one.title], label=one.name)
+            style = ":" if one.kind == SIZE else "-"
+            axes.plot(recall, marker="o", ms=4, lw=wide, ls=style, color=colours[one.title], label=one.name)
         axes.set(ylim=(-0.02, 1.02), ylabel="recall", title=title)
         axes.set_xticks(range(len(sets)), [f"{which.name}\nn={which.malicious.sum()}" for which in sets], fontsize=7)
         axes.legend(loc="best")

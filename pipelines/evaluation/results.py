@@ -44,7 +44,7 @@ def figures(sets: Iterable[EvaluationSet], judged: Sequence[Judged], frame: pd.D
                 if value is not None:
                     entry[name] = value
             bounds = (
-                ("precision", counts.tp, counts.tp + counts.fp if counts.positives else 0),
+                ("precision", counts.tp, counts.tp + counts.fp if counts.mixed else 0),
                 ("recall", counts.tp, counts.positives),
                 ("false_positive_rate", counts.fp, counts.negatives),
             )

@@ -32,8 +32,9 @@ class EvaluationSet:
     malicious, benign
         bool[n] over the rows of the frame.
     against
-        bool[n]: benign files that the malicious ones are ranked against; those of the set, or the public ones where
-        it has none.
+        bool[n]: benign files that the malicious ones are ranked against; those of the set, or where it has none
+        every one that was scored out of fold, generated ones among them: against real files alone, whoever tells
+        generated files from real ones would look like a detector.
     """
 
     name: str
@@ -134,7 +135,7 @@ def evaluation_sets(frame: pd.DataFrame, effects: list[str]) -> list[EvaluationS
     for name, title, bad, good in rows:
         bad, good = none if bad is None else bad, none if good is None else good
         if bad.any() or good.any():
-            found.append(EvaluationSet(name, title, bad, good, good if good.any() else benign & public))
+            found.append(EvaluationSet(name, title, bad, good, good if good.any() else benign & learned_from))
     return found
 
 

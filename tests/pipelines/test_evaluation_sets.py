@@ -76,11 +76,11 @@ def test_spliced_files_are_dealt_by_their_size_and_the_others_are_bare() -> None
     assert members(frame, "bare") == [4, 5]
 
 
-def test_malicious_files_without_benign_company_are_ranked_against_the_public_ones() -> None:
-    frame = rows(made(technique="a/b/inside/c"), benign(), benign(origin="repo"))
+def test_malicious_files_without_benign_company_are_ranked_against_all_benign_ones_scored_out_of_fold() -> None:
+    frame = rows(made(technique="a/b/inside/c"), benign(), benign(origin="generated"), benign(fold=-1))
     padded = next(which for which in evaluation_sets(frame, EFFECTS) if which.name == "padded-under-1k")
     assert padded.borrowed
-    assert np.flatnonzero(padded.against).tolist() == [1]
+    assert np.flatnonzero(padded.against).tolist() == [1, 2]
 
 
 def test_unseen_callables_are_the_test_pool_and_generated_is_what_was_scored_out_of_fold() -> None:
