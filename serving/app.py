@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from . import auth, metrics
@@ -20,7 +20,7 @@ from .bodies import Spool, discard_rest, receive
 from .database.engine import DatabaseUnavailable
 from .database.records import NewLabel, UnknownScan, add_label, load_scan
 from .labels import LABELS
-from .problems import Problem
+from .problems import Json, Problem
 from .runtime import Runtime
 from .settings import Settings
 
@@ -71,7 +71,7 @@ async def scan(request: Request, runtime: Runtime) -> Response:
         spool = Spool(settings.memory_body, settings.spool)
         try:
             name = await receive(request, spool, settings.max_body, settings.body_timeout)
-            return JSONResponse(await runtime.scan(principal, name, spool))
+            return Json(await runtime.scan(principal, name, spool))
         finally:
             spool.close()
 
@@ -91,7 +91,7 @@ async def feedback(request: Request, runtime: Runtime) -> Response:
     except UnknownScan:
         raise Problem(404, "unknown-scan", "no such scan is stored here; scan the file first") from None
     metrics.LABELS.labels(new.label).inc()
-    return JSONResponse(stored, 201)
+    return Json(stored, 201)
 
 
 async def show_scan(request: Request, runtime: Runtime) -> Response:
@@ -104,7 +104,7 @@ async def show_scan(request: Request, runtime: Runtime) -> Response:
             return load_scan(connection, request.path_params["scan_id"], own)
 
     try:
-        return JSONResponse(await asyncio.to_thread(load))
+        return Json(await asyncio.to_thread(load))
     except UnknownScan:
         raise Problem(404, "unknown-scan", "no scan with this id is stored here, or it is not yours") from None
 
@@ -116,7 +116,7 @@ async def show_model(request: Request, runtime: Runtime) -> Response:
     if info is None:
         raise Problem(503, "no-model", "no model is loaded; see the service's log", retry_after=5)
     refused = runtime.follower.refused
-    return JSONResponse(
+    return Json(
         {
             "version": info.version,
             "origin": info.origin,
@@ -210,6 +210,8 @@ def _parse_label(body: dict[str, Any]) -> NewLabel:
     values = {name: body.get(name, "") for name in ("scan_id", "sha256", "label", "reason")}
     if not all(isinstance(value, str) for value in values.values()):
         raise _invalid("scan_id, sha256, label and reason are strings")
+    if any("\ud800" <= character <= "\udfff" for value in values.values() for character in value):
+        raise _invalid("a string holds half of a surrogate pair")
     if bool(values["scan_id"]) == bool(values["sha256"]):
         raise _invalid("give either scan_id or sha256")
     if values["label"] not in LABELS:

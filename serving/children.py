@@ -1,4 +1,4 @@
-"""Starting a Python process of ours from a worker."""
+"""Python processes of ours, started from a worker."""
 
 from __future__ import annotations
 
@@ -45,3 +45,14 @@ def start(
         stdin=subprocess.DEVNULL,
         env=dict(environment),
     )
+
+
+def runs(pid: int) -> bool:
+    """Whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

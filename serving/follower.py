@@ -64,9 +64,7 @@ class ModelFollower:
         await asyncio.to_thread(self._champions.sweep)
         await self._look()
         if self._serving is None and self.refused is not None and self.refused.number is not None:
-            for number in await asyncio.to_thread(self._champions.earlier):
-                if await self._take_over(number):
-                    break
+            await self._take_over_earlier()
         await self._record()
 
     async def run(self) -> None:
@@ -92,6 +90,16 @@ class ModelFollower:
             self.refused = None
             return
         await self._take_over(number)
+
+    async def _take_over_earlier(self) -> None:
+        try:
+            earlier = await asyncio.to_thread(self._champions.earlier)
+        except ModelRefused as error:
+            self._refuse(None, str(error))
+            return
+        for number in earlier:
+            if await self._take_over(number):
+                return
 
     async def _take_over(self, number: int | None) -> bool:
         try:

@@ -19,6 +19,8 @@ from prometheus_client import (
     multiprocess,
 )
 
+from .children import runs
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 REQUESTS = Counter("safepickle_requests", "Answered requests.", ["route", "method", "status"])
@@ -53,6 +55,16 @@ def exposition() -> bytes:
     """All metrics in Prometheus' text format, added up over the processes of the service."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
+    _forget_dead()
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def _forget_dead() -> None:
+    """Leave killed processes out of the gauges that add up living ones; BentoML forgets only those that end well."""
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    for name in os.listdir(folder):
+        pid = name.removesuffix(".db").rpartition("_")[2]
+        if name.startswith("gauge_live") and pid.isdecimal() and not runs(int(pid)):
+            multiprocess.mark_process_dead(int(pid))  # type: ignore[no-untyped-call]

@@ -14,6 +14,8 @@ from registry.errors import RegistryError
 from registry.ledger import LEDGER
 from registry.store import Registry
 
+from .children import runs
+
 logger = logging.getLogger("safepickle.serving")
 
 PREFIX = "safepickle-model-"
@@ -149,15 +151,5 @@ class Champions:
         """Remove the copies that killed workers left behind."""
         for path in self._folder.glob(PREFIX + "*"):
             pid = path.name.removeprefix(PREFIX).partition("-")[0]
-            if pid.isdecimal() and not _runs(int(pid)):
+            if pid.isdecimal() and not runs(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

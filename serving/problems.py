@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from starlette.responses import JSONResponse, Response
 
 TYPE_BASE = "urn:safepickle:problem:"
+
+
+class Json(JSONResponse):
+    """JSON in ASCII: names out of a hostile file may hold halves of surrogate pairs, which UTF-8 cannot."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class Problem(Exception):
@@ -51,4 +61,4 @@ class Problem(Exception):
         }
         if instance:
             body["instance"] = instance
-        return JSONResponse(body, self.status, self.headers, media_type="application/problem+json")
+        return Json(body, self.status, self.headers, media_type="application/problem+json")

@@ -113,7 +113,6 @@ class Runtime:
         DatabaseUnavailable
             When the scan was not stored.
         """
-        metrics.QUEUE.set(self.pool.waiting)
         try:
             answer, trace, model = await self.pool.scan(name, spool)
         except Saturated as error:

@@ -9,9 +9,10 @@ import logging
 import os
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-from . import children
+from . import children, metrics
 from .bodies import Spool
 from .model_source import ModelInfo, ModelRefused, ModelSource
 from .scan_process import LENGTHS
@@ -164,11 +165,6 @@ class ScanPool:
         return len(self._waiting) >= self._settings.scan_queue
 
     @property
-    def waiting(self) -> int:
-        """Scans that wait for a process."""
-        return len(self._waiting)
-
-    @property
     def ready(self) -> bool:
         """Whether a process with a model is there."""
         return any(process.alive() for process in self._members)
@@ -185,7 +181,7 @@ class ScanPool:
         """
         fresh = [ScanProcess(source, self._settings) for _ in range(self._settings.scan_processes)]
         try:
-            info = (await asyncio.gather(*(process.ready() for process in fresh)))[0]
+            info = await _all_ready(fresh)
         except BaseException:
             for process in fresh:
                 process.kill()
@@ -260,6 +256,7 @@ class ScanPool:
             raise Saturated(f"{len(self._waiting)} scans are waiting")
         future: asyncio.Future[ScanProcess] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
+        metrics.QUEUE.inc()
         try:
             async with asyncio.timeout(self._settings.scan_timeout):
                 return await future
@@ -272,6 +269,8 @@ class ScanPool:
             if isinstance(error, TimeoutError):
                 raise Saturated("no process became free in time") from None
             raise
+        finally:
+            metrics.QUEUE.dec()
 
     def _release(self, process: ScanProcess) -> None:
         if process.source is not self._source:
@@ -319,3 +318,14 @@ class ScanPool:
             return
         if not any(process.source is source for process in self._members):
             source.discard()
+
+
+async def _all_ready(processes: Sequence[ScanProcess]) -> ModelInfo:
+    """Wait for all, also when one fails: a socket must not be closed while another task reads from it."""
+    results = await asyncio.gather(*(process.ready() for process in processes), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    first = results[0]
+    assert isinstance(first, ModelInfo)
+    return first

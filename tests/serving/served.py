@@ -21,6 +21,18 @@ START_SECONDS = 90.0
 ADMIN_KEY = "admin-key-of-the-tests-0001"
 
 
+AUDIT = """
+import os, sys
+log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def watch(event, arguments):
+    if event == "pickle.find_class":
+        os.write(log, f"unpickled {{arguments}} in {{sys.argv}}\\n".encode())
+sys.addaudithook(watch)
+os.write(log, b"watching\\n")
+"""
+"""Notes in every Python process of the service whether it unpickles anything that has a name in it."""
+
+
 class Served:
     """Starts the service, stops it, and knows its processes and keys.
 
@@ -39,6 +51,10 @@ class Served:
         self.store = store
         self.database = folder / "serving.db"
         self.log = folder / "service.log"
+        self.audit = folder / "audit.log"
+        site = folder / "site"
+        site.mkdir(parents=True, exist_ok=True)
+        (site / "sitecustomize.py").write_text(AUDIT.format(log=str(self.audit)))
         self.port = _free_port()
         spool = folder / "spool"
         spool.mkdir(parents=True, exist_ok=True)
@@ -55,6 +71,7 @@ class Served:
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": str(folder / "bentoml"),
             "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(site),
             **{f"SAFEPICKLE_{name.upper()}": str(value) for name, value in fields.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -273,6 +276,7 @@ def test_a_label_for_an_unknown_scan_is_refused_and_not_stored(service: Served) 
         (b'{"scan_id": "a", "label": "evil", "reason": "r"}', 422, "invalid-label"),
         (b'{"scan_id": "a", "label": "benign"}', 422, "invalid-label"),
         (b'{"scan_id": 1, "label": "benign", "reason": "r"}', 422, "invalid-label"),
+        (b'{"scan_id": "a", "label": "benign", "reason": "\\ud800"}', 422, "invalid-label"),
         (b'{"scan_id": "a", "label": "benign", "reason": "r", "x": 1}', 422, "invalid-label"),
         (b'{"scan_id": "a", "label": "benign", "reason": "' + b"r" * 3000 + b'"}', 422, "invalid-label"),
         (b'{"scan_id": "a", "label": "benign", "reason": "' + b"r" * 70_000 + b'"}', 413, "body-too-large"),
@@ -344,3 +348,29 @@ def test_concurrent_scans_each_get_their_own_answer_and_event(service: Served) -
         row[0] for row in service.query("SELECT json_extract(payload, '$.scan_id') FROM events WHERE kind = 'scan'")
     }
     assert {scan_id for _, scan_id in answers} <= logged
+
+
+def test_a_file_that_names_half_a_character_is_answered_and_stored(service: Served) -> None:
+    # STACK_GLOBAL of a module whose name is a lone surrogate, which a pickle can hold and UTF-8 cannot.
+    data = b"\x80\x04\x8c\x03\xed\xa0\x80\x94\x8c\x03\xed\xb0\x80\x94\x93\x8c\x03\xed\xa0\x80\x85R."
+    with service.client() as client:
+        response = client.post("/v1/scan", content=data)
+        assert response.status_code == 200, response.text
+        assert client.get(f"/v1/scans/{response.json()['scan_id']}").json()["findings"] == response.json()["findings"]
+
+
+def test_serving_and_learning_unpickle_nothing(service: Served, keys: dict[str, str]) -> None:
+    with service.client(keys["analyst"]) as client:
+        scan_id = client.post("/v1/scan", content=hostile(7)).json()["scan_id"]
+        client.post("/v1/feedback", json={"scan_id": scan_id, "label": "malicious", "reason": "r"}).raise_for_status()
+        wait_for(lambda: client.get(f"/v1/scans/{scan_id}").json()["learned"], 30, service.log)
+    watched = service.audit.read_text().splitlines()
+    assert {line.split()[0] for line in watched} == {"watching"}
+    assert len(watched) >= 3  # both workers and the learner
+
+
+def test_the_watch_for_unpickling_sees_it(tmp_path: Path) -> None:
+    watched = Served(tmp_path, tmp_path / "store")
+    code = "import pickle; pickle.loads(b'ccollections\\nOrderedDict\\n.')"
+    subprocess.run([sys.executable, "-c", code], env=watched.environment, check=True, timeout=30)
+    assert "OrderedDict" in watched.audit.read_text()
