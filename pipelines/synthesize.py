@@ -29,17 +29,6 @@ from .savers import PRODUCERS, bank, controls, producer
 from .savers.saved import group_of
 
 ORIGIN = "generated"
-DEFAULTS: dict[str, Any] = {
-    "seed": 11,
-    "test_share": 0.25,
-    "benign": {
-        "plain": 150, "project": 190, "controls": 270, "vocabulary": 60, "damaged": 60, "python2": 40,
-        "numpy_arrays": 60, "pandas_frames": 50, "scikit_learn": 100, "joblib_files": 70, "torch_models": 80,
-        "closures": 60, "boosting": 20, "reinforcement": 10, "spliced": 130,
-    },
-    "malicious": {"known": 720, "novel": 500, "tampering": 80, "rebuilt": 40},
-}  # fmt: skip
-"""Used where params.yaml has no section `synthesize`."""
 CHUNK = 60
 LIMITS = Limits(seconds=60.0)
 
@@ -88,9 +77,9 @@ def jobs(params: dict[str, Any]) -> list[Job]:
     return found
 
 
-def generate(params: dict[str, Any] | None = None) -> Iterator[Sample]:
+def generate(params: dict[str, Any]) -> Iterator[Sample]:
     """Every sample, in a fixed order, in this process; `params` is the section `synthesize`."""
-    for job in jobs(DEFAULTS if params is None else params):
+    for job in jobs(params):
         yield from run(job)
 
 
@@ -226,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.synthesize", description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
-    params = load_params().get("synthesize", DEFAULTS)
+    params = load_params()["synthesize"]
     unique = {found["sha256"]: found for found in rows(params, options.processes)}
     frame = dataset.write(unique.values(), SYNTHESIZED)
     print(frame.groupby(["label", "pool"]).size().to_string())
