@@ -23,7 +23,7 @@ from . import train
 from .featurize import FINAL, PREVALENCE, matrix_path
 from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, FOLDS
-from .split import HELD_OUT
+from .split import FEEDBACK_ORIGIN, HELD_OUT
 
 TIERS = ("benign", "suspicious", "malicious")
 
@@ -50,7 +50,11 @@ def tiers(scores: NDArray[np.float64], thresholds: dict[str, float]) -> NDArray[
 
 
 def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
-    """Stacking learned from some rows."""
+    """Stacking learned from some rows, less those that analysts labelled.
+
+    They are asked about what was flagged: counted as benign files among others, they would move the thresholds.
+    """
+    rows = rows & (frame["origin"] != FEEDBACK_ORIGIN).to_numpy(bool)
     y = np.asarray(frame["label"][rows] == "malicious", dtype=np.int64)
     weight = train.weights(frame[rows], params["train"])
     rates = params["ensemble"]["false_positive_rates"]

@@ -30,6 +30,8 @@ def fold(callee: Reference, arguments: Any) -> Any:
     if not isinstance(arguments, tuple):
         return None
     try:
+        if callee.kind == "getter":
+            return _apply_getter(callee, *arguments)
         value = FUNCTIONS[callee.name](*arguments)
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError):
         return None  # the unpickler would raise here, or an argument is unknown
@@ -46,6 +48,15 @@ def _attribute(owner: Any, name: Any, *_default: Any) -> Reference | None:
     if isinstance(owner, Instance) and owner.callee:
         return Reference("attribute", f"{owner.callee}.{name}")
     return None
+
+
+def _getter(name: Any, *more: Any) -> Reference | None:
+    """What attrgetter and itemgetter return; the attribute is its last step."""
+    return Reference("getter", "operator.attrgetter", (name,)) if isinstance(name, str) and not more else None
+
+
+def _apply_getter(getter: Reference, owner: Any) -> Reference | None:
+    return _attribute(owner, getter.steps[0])
 
 
 def _item(owner: Any, key: Any) -> Any:
@@ -139,6 +150,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "builtins.getattr": _attribute,
     "builtins.object.__getattribute__": _attribute,
     "inspect.getattr_static": _attribute,
+    "operator.attrgetter": _getter,
+    "_operator.attrgetter": _getter,
     "operator.getitem": _item,
     "_operator.getitem": _item,
     "builtins.dict.get": _item,

@@ -14,7 +14,6 @@ try:
 except ImportError:  # the shim has the few names that this file uses
     from safepickle.bytecode import cython_shim as cython
 from array import array
-from codecs import escape_decode
 from time import monotonic
 
 from safepickle.bytecode.names import canonical
@@ -703,8 +702,8 @@ class Machine:
         if code == 0x49 and text in (b"00", b"01"):
             self._push((TRUE_SCALAR if text == b"01" else FALSE_SCALAR) << 3)
             return
-        if code == 0x4C and text[-1:] == b"L":
-            text = text[:-1]
+        if code == 0x4C and text.endswith(b"L"):
+            text = text[: len(text) - 1]
         if len(text) > 4000:
             self._push(BIGINT_SCALAR << 3)
             return
@@ -1266,14 +1265,59 @@ def _text_line(code, raw):
         return raw.decode("raw-unicode-escape", "replace")
     if code == 0x53:
         raw = raw.strip()
-        if len(raw) >= 2 and raw[:1] == raw[-1:] and raw[:1] in (b"'", b'"'):
-            raw = raw[1:-1]
-        try:
-            raw = escape_decode(raw)[0]
-        except ValueError:
-            pass
-        return raw.decode("latin-1")
+        size = len(raw)
+        if size >= 2 and raw[0] == raw[size - 1] and raw[:1] in (b"'", b'"'):
+            raw = raw[1 : size - 1]
+        return _unescaped(raw).decode("latin-1")
     return raw.decode("utf-8", "replace")
+
+
+def _unescaped(raw):
+    """Bytes with Python 2's escapes resolved. ``codecs.escape_decode`` warns of unknown ones, this keeps them."""
+    if b"\\" not in raw:
+        return raw
+    made = bytearray()
+    at: cython.longlong = 0
+    size: cython.longlong = len(raw)
+    while at < size:
+        code = raw[at]
+        at += 1
+        if code != 0x5C or at >= size:
+            made.append(code)
+            continue
+        code = raw[at]
+        at += 1
+        if code == 0x78 and _digits(raw[at : at + 2], _HEX) == 2:
+            made.append(int(raw[at : at + 2], 16))
+            at += 2
+        elif 0x30 <= code <= 0x37:
+            count = 1 + _digits(raw[at : at + 2], _OCTAL)
+            made.append(int(raw[at - 1 : at - 1 + count], 8) & 0xFF)
+            at += count - 1
+        elif code in _ESCAPES:
+            made.extend(_ESCAPES[code])
+        else:
+            made.append(0x5C)
+            made.append(code)
+    return bytes(made)
+
+
+def _digits(raw, allowed):
+    """How many bytes of `raw`, from its begin, are in `allowed`."""
+    count = 0
+    for code in raw:
+        if code not in allowed:
+            break
+        count += 1
+    return count
+
+
+_HEX = b"0123456789abcdefABCDEF"
+_OCTAL = b"01234567"
+_ESCAPES = {
+    0x0A: b"", 0x22: b'"', 0x27: b"'", 0x5C: b"\\", 0x61: b"\a", 0x62: b"\b", 0x66: b"\f", 0x6E: b"\n", 0x72: b"\r",
+    0x74: b"\t", 0x76: b"\v",
+}  # fmt: skip
 
 
 def describe_literal(literal, is_bytes):
