@@ -124,6 +124,7 @@ _DRAWN = {
     "known": (_known, hostile.payload),
     "novel": (novel_target, hostile.payload),
     "tampering": (_known, hostile.tampering),
+    "extension": (novel_target, hostile.extension),
 }
 _MALICIOUS = (*_DRAWN, "rebuilt")
 

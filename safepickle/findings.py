@@ -5,7 +5,7 @@ from __future__ import annotations
 from .bytecode.trace import Call, Coverage, Descriptor, FileTrace, Oddity, Place, Trace
 from .capabilities.sinks import EFFECTS, sink_kind
 from .features.calls import is_function, is_stdlib
-from .features.prevalence import Prevalence
+from .features.prevalence import Prevalence, called, calls_result
 from .record import Record
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ def _of_call(trace: Trace, call: Call, prevalence: Prevalence) -> Iterator[Findi
     where = (place_text(trace.place), trace.offset + call.offset, call.callee.name)
     name = call.callee.name
     kind = sink_kind(name) if call.callee.kind != "result" else ""
-    usual = prevalence.groups_with(name)
+    usual = prevalence.groups_with(called(call))
     if kind:
         yield Finding(
             f"call-{kind}", _severity(kind, usual), f"calls {name}({_arguments(call)})",
@@ -121,6 +121,11 @@ def _of_call(trace: Trace, call: Call, prevalence: Prevalence) -> Iterator[Findi
         yield Finding(
             "computed-callee", "high", f"calls something that is only known at load time ({name or 'unnamed'})",
             "The name of the callee is computed by the file itself.", *where, "unknown",
+        )  # fmt: skip
+    if calls_result(call) and usual == 0:
+        yield Finding(
+            "result-callee", "medium", f"calls what {name or 'an earlier call'} returned ({_arguments(call)})",
+            "No benign training file calls a result of it; what runs depends on that result.", *where, "unknown",
         )  # fmt: skip
     if call.callee.kind == "extension":
         yield Finding(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -25,18 +24,15 @@ def _scan(paths: list[str]) -> list[tuple[str, bool, str]]:
 
 
 @pytest.fixture(scope="module")
-def scanned(corpus: Path) -> Iterator[list[tuple[dict[str, str], str, bool, str]]]:
+def scanned(corpus: Path) -> list[tuple[dict[str, str], str, bool, str]]:
     csv.field_size_limit(1 << 24)
     with open(corpus / "manifest.csv", encoding="utf-8", newline="") as source:
         entries = list(csv.DictReader(source))
     parts = [entries[start::16] for start in range(16)]
     with ProcessPoolExecutor(2) as pool:
         found = list(pool.map(_scan, [[str(corpus / entry["file"]) for entry in part] for part in parts]))
-    yield [
-        (entry, *said)
-        for part, answers in zip(parts, found, strict=True)
-        for entry, said in zip(part, answers, strict=True)
-    ]
+    answers = [answer for part in found for answer in part]
+    return [(entry, *said) for entry, said in zip((entry for part in parts for entry in part), answers, strict=True)]
 
 
 def test_every_public_pickle_is_read_to_its_end(scanned: list[tuple[dict[str, str], str, bool, str]]) -> None:

@@ -104,6 +104,19 @@ def tampering(rng: Random, target: Target, protocol: int) -> Payload:
     return Payload(f"global/{kind}", kinds[kind])
 
 
+def extension(rng: Random, target: Target, protocol: int) -> Payload:
+    """A call of an entry of the extension registry, which the loading program or an earlier file filled."""
+    code = rng.choice((1, 7, 200, 255, 256, 4096, 1 << 20))
+
+    def entry(asm: Assembler) -> None:
+        asm.ext1(code) if code < 256 else asm.ext2(code) if code < 1 << 16 else asm.ext4(code)
+
+    arguments = target.arguments if rng.random() < 0.7 else ()
+    made = invoke.Call(entry, arguments)
+    form = _weighted(rng, [form for form in invoke.forms(made, protocol) if form != "inst"])
+    return Payload(f"extension/{form}", lambda asm: invoke.write_call(asm, made, form, rng))
+
+
 Compose = Callable[[Random, Target, int], Payload]
 
 
@@ -119,7 +132,7 @@ def compose(
     stuffing
         Gives harmless code, for samples that are stuffed with benign calls.
     made_by
-        :func:`payload` or :func:`tampering`.
+        :func:`payload`, :func:`tampering` or :func:`extension`.
     """
     where = rng.choices([*ALONE, *IN_HOST], [*ALONE.values(), *IN_HOST.values()])[0]
     if where in ALONE:

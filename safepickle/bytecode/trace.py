@@ -63,8 +63,8 @@ class Ref(Record):
     kind
         ``global`` (named in the stream), ``attribute`` (of a resolved object, reached by getattr or a
         dotted name), ``result`` (what a call of `name` returned), ``carrier`` (a partial or the like that
-        holds the callable `name`), ``getter`` (an attrgetter), ``persistent`` (persistent id), ``extension`` (EXT registry),
-        ``computed`` (its name is not a literal of the stream), ``unknown``.
+        holds the callable `name`), ``getter`` (an attrgetter), ``persistent`` (persistent id), ``extension``
+        (EXT registry), ``computed`` (its name is not a literal of the stream), ``unknown``.
     name
         Canonical dotted name, Python 2 names translated: ``builtins.eval``; empty when unknown.
     steps

@@ -12,7 +12,7 @@ from math import log1p
 
 from ..bytecode.trace import Call, Descriptor, Trace
 from ..capabilities.sinks import KINDS, sink_kind
-from .prevalence import Prevalence
+from .prevalence import Prevalence, called, calls_result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ NAMES = (
     *(f"calls_sink_{kind}" for kind in KINDS),
     *(f"passes_sink_{kind}" for kind in KINDS),
     *(f"imports_sink_{kind}" for kind in KINDS),
-    "computed_callee", "carrier_callee", "extension_callee", "unknown_callee", "build_on_global", "persistent_odd",
+    "computed_callee", "result_callee", "carrier_callee",
+    "extension_callee", "unknown_callee", "build_on_global", "persistent_odd",
     "implicit_on_result", "passes_callable", "calls_attribute", "log_distinct_callees", "longest_steps",
     "novel_callee", "novel_import", "novel_module", "novel_package", "novel_stdlib_callee", "novel_stdlib_import",
     "novel_function_call", "novel_class_call", "novel_passed", "novel_built", "novel_implicit", "novel_dropped",
@@ -72,6 +73,9 @@ class _Row:
             known = self.novelties[name] = self.prevalence.novelty(name, self.group) if name else 1.0
         return known
 
+    def novelty_of_call(self, call: Call) -> float:
+        return self.novelty(called(call)) if call.callee.name else 1.0
+
     def see_import(self, name: str, computed: bool) -> None:
         novelty = self.novelty(name)
         self.raise_to("novel_import", novelty)
@@ -91,7 +95,7 @@ class _Row:
         self.raise_to("longest_steps", len(call.callee.steps))
         self._kind_of_callee(call)
         kind = sink_kind(name) if call.callee.kind != "result" else ""
-        novelty = self.novelty(name)
+        novelty = self.novelty_of_call(call)
         if kind:
             self.raise_to(f"calls_sink_{kind}", max(novelty, 0.1))
         if call.opcode == "persistent_load":
@@ -105,13 +109,15 @@ class _Row:
         kind = call.callee.kind
         if kind in ("computed", "carrier", "extension", "unknown"):
             self.raise_to(f"{kind}_callee", 1.0)
+        elif calls_result(call):
+            self.raise_to("result_callee", self.novelty_of_call(call))
         elif kind == "attribute":
-            self.raise_to("calls_attribute", self.novelty(call.callee.name))
+            self.raise_to("calls_attribute", self.novelty_of_call(call))
         if call.opcode == "BUILD" and kind in ("global", "attribute", "extension", "carrier"):
             self.raise_to("build_on_global", 1.0)
         if call.opcode in _IMPLICIT:
-            self.raise_to("implicit_on_result", self.novelty(call.callee.name))
-            self.raise_to("novel_implicit", self.novelty(call.callee.name))
+            self.raise_to("implicit_on_result", self.novelty_of_call(call))
+            self.raise_to("novel_implicit", self.novelty_of_call(call))
 
     def _persistent(self, call: Call) -> None:
         ordinary = bool(call.args) and call.args[0].type in ("tuple", "str", "int")

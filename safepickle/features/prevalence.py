@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from math import log2
 
-from ..bytecode.trace import FileTrace
+from ..bytecode.trace import Call, FileTrace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 VERSION = 1
+CALL = "()"
 
 
 def names_of(file: FileTrace) -> set[str]:
-    """Names that a file imports or calls, through whatever spelling."""
+    """Names that a file imports, and :func:`called` those that it calls, through whatever spelling."""
     names: set[str] = set()
     for trace in file.walk():
         names.update(entry.name for entry in trace.imports if entry.name)
-        names.update(call.callee.name for call in trace.calls if call.callee.name)
+        names.update(called(call) for call in trace.calls if call.callee.name)
     return names
+
+
+def called(call: Call) -> str:
+    """What a call is counted as: to name something is not to call it, nor is that to call what it returns."""
+    return call.callee.name + (CALL * 2 if calls_result(call) else CALL)
+
+
+def calls_result(call: Call) -> bool:
+    """Whether what an earlier call returned is called, rather than built upon or filled."""
+    return call.callee.kind == "result" and call.opcode in ("REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX")
 
 
 def usual_name(name: str) -> str:
@@ -41,7 +52,7 @@ class Prevalence:
     Parameters
     ----------
     counts
-        Usual name -> number of groups.
+        Usual name, or a call of it -> number of groups.
     groups
         Number of groups counted.
     own
@@ -101,6 +112,11 @@ class Prevalence:
 
 
 def _levels(name: str) -> tuple[str, ...]:
-    """The name, its module and its top-level package (marked, so that a package is not a callable)."""
+    """The name, its module and its top-level package (marked, so that a package is not a callable).
+
+    A call counts for itself alone; what it calls was imported.
+    """
+    if name.endswith(CALL):
+        return (name,)
     module = name.rpartition(".")[0]
     return (name, module + ".*", name.partition(".")[0] + ".**")

@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from safepickle.bytecode.trace import FileTrace
 from safepickle.capabilities.sinks import SINKS, sink_kind
 from safepickle.features import SCHEMA, Prevalence, extract
+from safepickle.features.prevalence import called
 from safepickle.scan import trace_bytes
 
 USUAL = Prevalence(
-    {"collections.OrderedDict": 100, "collections.*": 100, "collections.**": 100, "vendor.Thing": 3}, 120
+    {
+        "collections.OrderedDict": 100,
+        "collections.OrderedDict()": 100,
+        "collections.*": 100,
+        "collections.**": 100,
+        "vendor.Thing": 3,
+    },
+    120,
 )
 
 PAYLOADS = {
@@ -110,3 +118,12 @@ def test_a_sink_is_found_through_another_module_and_through_call(name: str) -> N
 )
 def test_what_only_looks_like_a_sink_is_none(name: str) -> None:
     assert sink_kind(name) == ""
+
+
+def test_naming_calling_and_calling_the_result_are_counted_apart() -> None:
+    named, calls, twice = (trace_bytes(b"\x80\x02cvendor\nmake\n" + rest) for rest in (b".", b")R.", b")R)R."))
+    prevalence = Prevalence.count([("g", named), ("h", calls)])
+    assert prevalence.groups_with("vendor.make") == 2
+    assert [prevalence.groups_with(called(call)) for call in twice.streams[0].calls] == [1, 0]
+    rows = [dict(zip(SCHEMA.names, extract(file, prevalence), strict=True)) for file in (calls, twice)]
+    assert [row["result_callee"] for row in rows] == [0.0, 1.0]
