@@ -1,6 +1,8 @@
 # What people do with this project. `make run` needs nothing but Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV := .venv
+# Processes that run the tests; those of one file stay together, as they share servers and models.
+JOBS ?= 2
 BIN := $(VENV)/bin
 
 export BENTOML_DO_NOT_TRACK := True
@@ -34,7 +36,7 @@ run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops t
 	PATH="$(CURDIR)/$(BIN):$$PATH" ONCE=$(ONCE) bash scripts/run
 
 test: build .dvc/private ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: venv ## check format, style, types, imports, and that the reference is up to date
 	$(BIN)/ruff format --check .
