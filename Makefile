@@ -32,7 +32,7 @@ build/.compiled: safepickle/bytecode/machine.py safepickle/inference.py safepick
 build: venv build/.compiled ## compile the core again after a change
 
 run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops then)
-	$(BIN)/dvc repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 	PATH="$(CURDIR)/$(BIN):$$PATH" ONCE=$(ONCE) bash scripts/run
 
 test: build .dvc/private ## run the tests
