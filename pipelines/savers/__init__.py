@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from random import Random
 
+from .portable import relocate
 from .saved import Saved
 
 Produce = Callable[[Random, int, str], Iterator[Saved]]
@@ -30,7 +31,9 @@ def producer(name: str) -> Produce:
     """
     if name not in PRODUCERS:
         raise ValueError(f"no producer {name!r}; known are {', '.join(PRODUCERS)}")
-    produce: Produce = import_module(f".{name}", __name__).produce
+    module = import_module(f".{name}", __name__)
+    relocate(module)
+    produce: Produce = module.produce
     return produce
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
 import pickletools
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -115,8 +117,15 @@ def _saved(content: Any) -> bytes:
 
 def _legacy(content: Any) -> bytes:
     out = io.BytesIO()
-    torch.save(content, out, _use_new_zipfile_serialization=False)
+    with patch("torch.serialization.get_source_lines_and_file", _portable_source):
+        torch.save(content, out, _use_new_zipfile_serialization=False)
     return without_addresses(out.getvalue())
+
+
+def _portable_source(kind: type) -> tuple[list[str], int, str]:
+    """Source of a module's class, which torch's legacy format keeps, under a path that is the same everywhere."""
+    lines, first = inspect.getsourcelines(kind)
+    return lines, first, f"/usr/lib/python3/dist-packages/{kind.__module__.replace('.', '/')}.py"
 
 
 def without_addresses(data: bytes) -> bytes:
@@ -159,10 +168,13 @@ def _traced() -> bytes:
 
 
 def _script(rng: Random) -> bytes:
-    members = _members(_traced())
+    # Its debug members name the files of the torch that traced it.
+    members = {name: content for name, content in _members(_traced()).items() if not name.endswith(".debug_pkl")}
     for name, content in members.items():
         if "/data/" in name:
             members[name] = rng.randbytes(len(content))
+        elif name.endswith("serialization_id"):
+            members[name] = "".join(rng.choices("0123456789", k=len(content))).encode()
     return zipped(members)
 
 
