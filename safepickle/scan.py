@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 
-from .bytecode.region import Budget, trace_region
+from .bytecode.region import Budget, Found, trace_region
 from .bytecode.trace import FileTrace, Oddity, Place, Trace
 from .containers import open_file
 from .ensemble import Bundle, load
@@ -177,22 +178,23 @@ def trace_bytes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
 
 def trace_data(data: Buffer, limits: Limits) -> FileTrace:
     """Trace a buffer: open its containers, then every stream in them."""
-    budget = Budget(limits)
-    streams, oddities, complete, container = _trace_contents(data, (), limits, budget)
-    return FileTrace(len(data), container, complete, streams, oddities)
+    found, container = _trace_contents(data, (), limits, Budget(limits))
+    return FileTrace(len(data), container, found.complete, found.traces, found.oddities)
 
 
-def _trace_contents(
-    data: Buffer, place: Place, limits: Limits, budget: Budget
-) -> tuple[tuple[Trace, ...], tuple[Oddity, ...], bool, str]:
+def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) -> tuple[Found, str]:
+    """Streams in a buffer and in what it contains, and the name of its container."""
     contents = open_file(data, limits)
     streams: list[Trace] = []
     oddities = list(contents.oddities)
     complete = contents.complete
 
-    def unwrap(literal: bytes, inner: Place) -> tuple[Trace, ...]:
-        return _trace_contents(literal, inner, limits, budget)[0]
+    def unwrap(literal: bytes, inner: Place) -> Found:
+        left = limits.replace(seconds=max(0.0, budget.deadline - monotonic()), unpacked_bytes=max(0, budget.unpacked))
+        return _trace_contents(literal, inner, left, budget)[0]
 
+    unpacked = {id(region.data): len(region.data) for region in contents.regions if region.data is not data}
+    budget.unpacked -= sum(unpacked.values())
     for region in contents.regions:
         found = trace_region(
             region.data,
@@ -209,7 +211,7 @@ def _trace_contents(
             for oddity in found.oddities
         )
         complete = complete and found.complete
-    return tuple(streams), tuple(oddities), complete, contents.container
+    return Found(tuple(streams), tuple(oddities), complete), contents.container
 
 
 def _with_file(path: str, use: Callable[[Buffer], T]) -> T:

@@ -1,12 +1,15 @@
 """How many raw bytes an array takes that joblib writes between the opcodes of a stream.
 
+Whoever gets this wrong reads other opcodes than the loader does, so that whatever is not exactly what joblib and numpy
+write is of unknown size.
+
 Source: ``joblib/numpy_pickle.py`` (``NumpyArrayWrapper.read_array``) and the state of ``numpy.dtype``
 (version, byte order, subdtype, names, fields, item size, alignment, flags).
 """
 
 from __future__ import annotations
 
-from .machine import Instance
+from .values import Instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,13 +17,22 @@ if TYPE_CHECKING:
 
 HAS_OBJECT = 1
 """Bit of a dtype's flags: items are Python objects (``NPY_ITEM_HASOBJECT``)."""
+_LARGEST = 1 << 62
+_SIZED_BY_CODE = {
+    "b1": 1, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "f2": 2, "f4": 4, "f8": 8,
+    "f12": 12, "f16": 16, "c8": 8, "c16": 16, "c24": 24, "c32": 32, "M8": 8, "m8": 8,
+    "?": 1, "b": 1, "B": 1,
+}  # fmt: skip
+"""Bytes of an item of a type whose size its code says; numpy ignores the size in the state of such a dtype."""
+_SIZED_BY_STATE = "VSUa"
+"""Codes of types of any size; numpy takes the size in the state of such a dtype."""
 
 
 class ArrayCarriers:
-    """Names of the classes whose instances are followed by raw bytes once built."""
+    """Names of the classes whose instances are followed by raw bytes once built, and of what belongs to them."""
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.endswith("numpy_pickle.NumpyArrayWrapper")
+        return isinstance(name, str) and "NumpyArrayWrapper" in name.split(".")
 
 
 def array_layout(state: Any) -> tuple[int, bool] | None:
@@ -34,7 +46,10 @@ def array_layout(state: Any) -> tuple[int, bool] | None:
     """
     if not isinstance(state, dict):
         return None
-    aligned = state.get("numpy_array_alignment_bytes") is not None
+    alignment = state.get("numpy_array_alignment_bytes")
+    if alignment is not None and not isinstance(alignment, int):
+        return None
+    aligned = alignment is not None
     size, has_object = _item_size(state.get("dtype"))
     if has_object:
         return -1, aligned
@@ -43,27 +58,37 @@ def array_layout(state: Any) -> tuple[int, bool] | None:
         return None
     total = size
     for axis in shape:
-        if not isinstance(axis, int) or axis < 0:
+        if not isinstance(axis, int) or axis < 0 or axis >= _LARGEST:
             return None
         total *= axis
+        if total >= _LARGEST:  # numpy's product would overflow
+            return None
     return total, aligned
 
 
 def _item_size(dtype: Any) -> tuple[int | None, bool]:
     """Bytes of one item (None when unknown), and whether items are objects."""
-    if not isinstance(dtype, Instance):
+    if not isinstance(dtype, Instance) or dtype.callee != "numpy.dtype" or not isinstance(dtype.arguments, tuple):
         return None, False
-    code = dtype.arguments[0] if isinstance(dtype.arguments, tuple) and dtype.arguments else None
+    code = dtype.arguments[0] if dtype.arguments else None
     if isinstance(code, bytes):
         code = code.decode("latin-1")
-    if not isinstance(code, str):
+    if not isinstance(code, str) or not code.isascii():
         return None, False
-    state = dtype.state if isinstance(dtype.state, tuple) else ()
-    if code.lstrip("<>|=")[:1] == "O" or (len(state) > 7 and isinstance(state[7], int) and state[7] & HAS_OBJECT):
-        return None, True
-    if len(state) > 5 and isinstance(state[5], int) and state[5] > 0:
-        return state[5], False
     code = code.lstrip("<>|=")
-    if not code[1:].isdigit():
-        return (1, False) if code in ("?", "b", "B") else (None, False)
-    return int(code[1:]) * (4 if code[0] == "U" else 1), False
+    if dtype.state is not None and not isinstance(dtype.state, tuple):
+        return None, False
+    state = dtype.state or ()
+    if code in ("O", "O4", "O8"):
+        return None, True
+    if code in _SIZED_BY_CODE:
+        return _SIZED_BY_CODE[code], False
+    if code[:1] not in _SIZED_BY_STATE or not (code[1:].isdigit() and len(code) < 12):
+        return None, False
+    if len(state) < 8:
+        return (None if state else int(code[1:]) * (4 if code[0] == "U" else 1)), False
+    if not isinstance(state[5], int) or not isinstance(state[7], int):
+        return None, False
+    if state[7] & HAS_OBJECT:
+        return None, True
+    return (state[5] if state[5] > 0 else None), False

@@ -38,6 +38,11 @@ def cclass(cls: Any) -> Any:
     return cls
 
 
+def final(cls: Any) -> Any:
+    """The class itself."""
+    return cls
+
+
 def cfunc(function: Any) -> Any:
     """The function itself."""
     return function

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from .literals import entropy, looks_like, looks_like_bytes
-from .machine import NOTHING, RESULT_USES, UNKNOWN, Reference
+from .machine import NOTHING, RESULT_USES
+from .names import shortened
 from .opcodes import NAMES
 from .trace import Call, Descriptor, Import, Oddity, Ref
+from .values import UNKNOWN, Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .machine import CallSite, Machine
+    from .machine import Machine
+    from .values import CallSite
 
 ITEMS = 16
-"""Arguments described per call, and items per container."""
+"""Arguments described per call, and items per container; callables behind them are described as well."""
+DESCRIPTORS = 100_000
+"""Descriptors per stream; calls beyond are described without the items of their arguments."""
 LITERAL = 256
 """Characters of a literal kept in an unredacted Trace."""
 RESOLVERS = frozenset(
@@ -31,85 +36,98 @@ _IMPLICIT = {
 }  # fmt: skip
 
 
-def describe_import(entry: list[Any], start: int) -> Import:
-    """Record of one import of the machine; offsets become relative to `start`."""
-    resolved, written, opcode, offset, count, _steps = entry
-    return Import(resolved, written[:512], NAMES[opcode], offset - start, count)
+_KINDS = {"literal": "unknown", "method": "attribute"}
 
 
-def describe_call(machine: Machine, site: CallSite, start: int) -> Call:
-    """Record of one call shape."""
-    arguments: tuple[Descriptor, ...]
-    opcode = NAMES[site.opcode]
-    callee = _callee(machine, site)
-    if site.opcode == 0x62 or opcode in ("PERSID", "BINPERSID"):
-        arguments = (describe(machine, site.arguments, 2),)
-    else:
-        arguments = _arguments(machine, site.arguments)
-    uses = tuple(name for bit, name in RESULT_USES if site.uses & bit)
-    return Call(_IMPLICIT.get(opcode, opcode), callee, arguments, uses, site.offset - start, site.count, site.depth)
+class Describer:
+    """Makes the records of one stream, whose first byte is `start`; offsets become relative to it."""
+
+    def __init__(self, machine: Machine, start: int) -> None:
+        self.machine = machine
+        self.start = start
+        self.left = DESCRIPTORS
+
+    def import_(self, entry: list[Any]) -> Import:
+        """Record of one import of the machine."""
+        resolved, written, opcode, offset, count, _steps = entry
+        return Import(shortened(resolved), shortened(written), NAMES[opcode], offset - self.start, count)
+
+    def call(self, site: CallSite) -> Call:
+        """Record of one call shape."""
+        opcode = NAMES[site.opcode]
+        persistent = opcode in ("PERSID", "BINPERSID")
+        depth = 2 if self.left > 0 else 0
+        if depth == 0:
+            self.machine.note("budget:calls", site.offset)
+        if opcode == "BUILD" or persistent:
+            arguments: tuple[Descriptor, ...] = (self._describe(site.arguments, depth),)
+        else:
+            arguments = self._arguments(site.arguments, depth)
+        return Call(
+            _IMPLICIT.get(opcode, opcode),
+            Ref("persistent") if persistent else self._ref(site.callee),
+            arguments,
+            tuple(name for bit, name in RESULT_USES if site.uses & bit),
+            site.offset - self.start,
+            site.count,
+            site.depth,
+        )
+
+    def oddities(self) -> tuple[Oddity, ...]:
+        """The machine's oddities, by kind."""
+        return tuple(
+            Oddity(kind, offset - self.start, count, detail)
+            for kind, (offset, count, detail) in sorted(self.machine.oddities.items())
+        )
+
+    def _ref(self, value: int) -> Ref:
+        kind, name, steps = self.machine.reference(value)
+        if kind == "result" and name in RESOLVERS:
+            kind = "computed"
+        return Ref(_KINDS.get(kind, kind), shortened(name), tuple(steps[:8]))
+
+    def _arguments(self, value: int, depth: int) -> tuple[Descriptor, ...]:
+        if value & 7 == 5:
+            kind, kept, _cut = self.machine.parts(value)
+            if kind == "tuple":
+                return self._items(kept, depth)
+        described = self._describe(value, depth)
+        return () if described.type == "tuple" and described.length == 0 else (described,)
+
+    def _items(self, kept: list[int], depth: int) -> tuple[Descriptor, ...]:
+        shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if item & 7 in (4, 6)]
+        return tuple(self._describe(item, depth) for item in shown)
+
+    def _describe(self, value: int, depth: int) -> Descriptor:
+        """Description of an abstract value, its items `depth` levels down."""
+        self.left -= 1
+        tag = value & 7
+        if value == NOTHING:
+            return Descriptor("unknown")
+        if tag == 4:
+            return Descriptor("global", ref=self._ref(value))
+        if tag == 5:
+            return self._describe_node(value, depth)
+        known = self.machine.value(value)
+        if isinstance(known, Reference):
+            return Descriptor("global", ref=self._ref(value))
+        return _describe_literal(known, depth)
+
+    def _describe_node(self, value: int, depth: int) -> Descriptor:
+        kind, kept, _cut = self.machine.parts(value)
+        if kind == "result":
+            return Descriptor("result", ref=self._ref(value))
+        if depth == 0:
+            return Descriptor(kind, len(kept))
+        return Descriptor(kind, len(kept), items=self._items(kept, depth - 1))
 
 
-def describe_oddities(machine: Machine, start: int) -> tuple[Oddity, ...]:
-    """The machine's oddities, by kind."""
-    return tuple(
-        Oddity(kind, offset - start, count, detail)
-        for kind, (offset, count, detail) in sorted(machine.oddities.items())
-    )
-
-
-def _callee(machine: Machine, site: CallSite) -> Ref:
-    if NAMES[site.opcode] in ("PERSID", "BINPERSID"):
-        return Ref("persistent")
-    return _ref(machine, site.callee)
-
-
-def _ref(machine: Machine, value: int) -> Ref:
-    kind, name, steps = machine.reference(value)
-    if kind == "result" and name in RESOLVERS:
-        kind = "computed"
-    if kind == "literal":
-        kind = "unknown"
-    return Ref(kind, name[:512], tuple(steps[:8]))
-
-
-def _arguments(machine: Machine, value: int) -> tuple[Descriptor, ...]:
-    if value & 7 == 5:
-        kind, kept, _cut = machine.parts(value)
-        if kind == "tuple":
-            return tuple(describe(machine, item, 2) for item in kept[:ITEMS])
-    described = describe(machine, value, 2)
-    return () if described.type == "tuple" and described.length == 0 else (described,)
-
-
-def describe(machine: Machine, value: int, depth: int) -> Descriptor:
-    """Description of an abstract value, its items `depth` levels down."""
-    tag = value & 7
-    if value == NOTHING:
-        return Descriptor("unknown")
-    if tag == 4:
-        return Descriptor("global", ref=_ref(machine, value))
-    if tag == 5:
-        return _describe_node(machine, value, depth)
-    known = machine.value(value)
-    if isinstance(known, Reference):
-        return Descriptor("global", ref=_ref(machine, value))
-    return _describe_literal(known)
-
-
-def _describe_node(machine: Machine, value: int, depth: int) -> Descriptor:
-    kind, kept, _cut = machine.parts(value)
-    if kind == "result":
-        return Descriptor("result", ref=_ref(machine, value))
-    if depth == 0:
-        return Descriptor(kind, len(kept))
-    return Descriptor(kind, len(kept), items=tuple(describe(machine, item, depth - 1) for item in kept[:ITEMS]))
-
-
-def _describe_literal(known: Any) -> Descriptor:
+def _describe_literal(known: Any, depth: int) -> Descriptor:
     if known is UNKNOWN:
         return Descriptor("unknown")
-    if isinstance(known, bytes):
+    if isinstance(known, Reference):
+        return Descriptor("global", ref=Ref(_KINDS.get(known.kind, known.kind), shortened(known.name), known.steps[:8]))
+    if isinstance(known, (bytes, bytearray)):
         head = known[:LITERAL]
         return Descriptor("bytes", len(known), looks_like_bytes(known), entropy(known[:4096]), literal=head.hex())
     if isinstance(known, str):
@@ -122,5 +140,6 @@ def _describe_literal(known: Any) -> Descriptor:
     if isinstance(known, int):
         return Descriptor("int", known.bit_length(), literal=str(known)[:LITERAL])
     if isinstance(known, (tuple, list)):
-        return Descriptor("tuple" if isinstance(known, tuple) else "list", len(known))
+        items = tuple(_describe_literal(item, depth - 1) for item in known[:ITEMS]) if depth else ()
+        return Descriptor("tuple" if isinstance(known, tuple) else "list", len(known), items=items)
     return Descriptor("unknown")

@@ -7,7 +7,7 @@ Results are capped at :data:`LONGEST` characters.
 
 from __future__ import annotations
 
-from .machine import Instance, Reference
+from .values import Instance, Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def fold(callee: Reference, arguments: Any) -> Any:
     arguments
         Tuple of literals, references, instances or ``UNKNOWN``.
     """
-    if not isinstance(arguments, tuple):
+    if not isinstance(arguments, tuple) or callee.kind in ("carrier", "method"):
+        return None  # what else it is called with is not known
+    if any(isinstance(argument, (str, bytes)) and len(argument) > LONGEST for argument in arguments):
         return None
     try:
         if callee.kind == "getter":
@@ -35,9 +37,16 @@ def fold(callee: Reference, arguments: Any) -> Any:
         value = FUNCTIONS[callee.name](*arguments)
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError):
         return None  # the unpickler would raise here, or an argument is unknown
-    if isinstance(value, (str, bytes, list, tuple)) and len(value) > LONGEST:
-        return None
-    return value
+    return value if _is_known(value) else None
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a result is a reference or a literal with nothing unknown in it, of an ordinary length."""
+    if isinstance(value, (str, bytes)):
+        return len(value) <= LONGEST
+    if isinstance(value, (list, tuple)):
+        return len(value) <= LONGEST and all(_is_known(item) for item in value)
+    return isinstance(value, (int, Reference))
 
 
 def _attribute(owner: Any, name: Any, *_default: Any) -> Reference | None:
@@ -46,7 +55,7 @@ def _attribute(owner: Any, name: Any, *_default: Any) -> Reference | None:
     if isinstance(owner, Reference) and owner.name:
         return Reference("attribute", f"{owner.name}.{name}", owner.steps)
     if isinstance(owner, Instance) and owner.callee:
-        return Reference("attribute", f"{owner.callee}.{name}")
+        return Reference("method", f"{owner.callee}.{name}")
     return None
 
 
@@ -138,6 +147,11 @@ def _text_method(name: str) -> Callable[..., Any]:
     return apply
 
 
+def _replaced(text: Any, old: Any, new: Any) -> Any:
+    alike = isinstance(text, (str, bytes)) and type(text) is type(old) is type(new)
+    return text.replace(old, new) if alike and text.count(old) * len(new) <= LONGEST else None
+
+
 def _reversed(items: Any) -> Any:
     if isinstance(items, str):
         return list(reversed(items))
@@ -184,7 +198,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "builtins.chr": lambda code: chr(code),
     "builtins.bytes": _from_numbers,
     "builtins.reversed": _reversed,
-    "builtins.str.replace": _text_method("replace"),
+    "builtins.str.replace": _replaced,
     "builtins.str.lower": _text_method("lower"),
     "builtins.str.upper": _text_method("upper"),
     "builtins.str.strip": _text_method("strip"),

@@ -20,7 +20,7 @@ _KEYWORDS = ("import ", "lambda", "def ", "class ", "return ", "exec(", "eval(",
 _MARSHAL_CODE = (b"\xe3", b"\x63")
 
 
-def entropy(data: bytes) -> float:
+def entropy(data: bytes | bytearray) -> float:
     """Shannon entropy in bits per byte, rounded to two places."""
     total = len(data)
     if total == 0:
@@ -56,7 +56,7 @@ def looks_like(text: str) -> str:
     return _encoded(head) or ("text" if _printable(head) else "binary")
 
 
-def looks_like_bytes(data: bytes) -> str:
+def looks_like_bytes(data: bytes | bytearray) -> str:
     """Class of a bytes literal."""
     if not data:
         return "empty"

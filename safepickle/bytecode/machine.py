@@ -6,7 +6,8 @@ results. Memory checks stay on in both.
 
 Abstract values are ints, ``payload << 3 | tag``. Strings and bytes are the offset of their opcode and decoded
 only when a name or an argument needs them; tuples, lists, dicts, sets and call results are nodes in an arena of
-int arrays; what does not fit an int (folded strings, resolved references, big numbers) is in `objects`.
+int arrays; folded literals and resolved references are in `objects`; strings far into the stream and numbers
+that do not fit are offsets in `far`. Arrays grow within a budget that goes by the size of the stream.
 """
 
 try:
@@ -16,7 +17,20 @@ except ImportError:  # the shim has the few names that this file uses
 from array import array
 from time import monotonic
 
-from safepickle.bytecode.names import canonical
+from safepickle.bytecode.carried import may_carry
+from safepickle.bytecode.literals import looks_like, looks_like_bytes
+from safepickle.bytecode.names import canonical, is_stdlib, shortened
+from safepickle.bytecode.values import (
+    UNKNOWN,
+    CallSite,
+    Instance,
+    Literal,
+    Reference,
+    Stop,
+    text_key,
+    text_line,
+    text_number,
+)
 
 # Tags.
 SCALAR = cython.declare(cython.int, 0)
@@ -26,6 +40,7 @@ BYTES = cython.declare(cython.int, 3)
 GLOBAL = cython.declare(cython.int, 4)
 NODE = cython.declare(cython.int, 5)
 OBJECT = cython.declare(cython.int, 6)
+FAR = cython.declare(cython.int, 7)
 
 # Payloads of SCALAR.
 UNKNOWN_SCALAR = 0
@@ -35,7 +50,6 @@ FALSE_SCALAR = 3
 FLOAT_SCALAR = 4
 BIGINT_SCALAR = 5
 EMPTY_TUPLE_SCALAR = 6
-BYTEARRAY_SCALAR = 7
 BUFFER_SCALAR = 8
 UNSET = cython.declare(cython.int, 63 << 3)
 NOTHING = 63 << 3
@@ -48,17 +62,36 @@ DICT_NODE = cython.declare(cython.int, 3)
 SET_NODE = cython.declare(cython.int, 4)
 RESULT_NODE = cython.declare(cython.int, 5)
 
-# Flags of nodes.
+# Flags of nodes. CUT: items or their order are not all known. MANY: callables were dropped too. SHARED: a dict that
+# something else holds and may change. CARRIER: made of a class in `carriers`, however indirectly.
 HAS_GLOBAL = cython.declare(cython.int, 1)
 HAS_RESULT = cython.declare(cython.int, 2)
 CUT = cython.declare(cython.int, 4)
+MANY = cython.declare(cython.int, 8)
+SHARED = cython.declare(cython.int, 16)
+CARRIER = cython.declare(cython.int, 32)
 
 # What became of the result of a call.
 BUILT, DROPPED, RETURNED, STORED, USED = 1, 2, 4, 8, 16
 RESULT_USES = ((BUILT, "built"), (DROPPED, "dropped"), (RETURNED, "returned"), (STORED, "stored"), (USED, "used"))
 
 KEPT = cython.declare(cython.int, 24)
-"""Items of one container that are remembered; further ones only raise its flags."""
+"""Items of one container that are remembered; of further ones only callables."""
+KEPT_CALLABLES = cython.declare(cython.int, 48)
+"""Items of one container up to which further callables are remembered; fits the six bits of a node's length."""
+MAX_IMPORTS = cython.declare(cython.longlong, 32_768)
+"""Distinct globals; twice as many where they are of the standard library, which no flood should hide."""
+MAX_OBJECTS = cython.declare(cython.longlong, 131_072)
+MAX_FOLDED = cython.declare(cython.longlong, 1 << 25)
+"""Characters of all folded literals together."""
+MAX_SPARSE = cython.declare(cython.longlong, 1 << 20)
+MAX_CARRIED = cython.declare(cython.longlong, 4_096)
+"""Literals of one stream that are opened because they may be files."""
+ARENA = 480 << 20
+"""Bytes of all arrays of a machine, at the most."""
+VALUES = 4_096
+"""Abstract values that one :meth:`Machine.value` looks at."""
+_ZEROS = bytes(65_536)
 PAYLOAD_MAX = cython.declare(cython.longlong, (1 << 28) - 1)
 TICK = cython.declare(cython.longlong, 0xFFFF)
 
@@ -71,68 +104,33 @@ _SKIP = bytes(_PUSHES[code][0] if code in _PUSHES else 255 for code in range(256
 _PUSH = bytes(_PUSHES[code][1] if code in _PUSHES else 0 for code in range(256))
 
 
-class Stop(Exception):
-    """The machine cannot go on; `reason` names why, `offset` the opcode."""
-
-    def __init__(self, reason, offset):
-        super().__init__(reason)
-        self.reason = reason
-        self.offset = offset
-
-
-class Reference:
-    """What a value in `objects` stands for when it can be called: mirrors :class:`~.trace.Ref`."""
-
-    __slots__ = ("kind", "name", "steps")
-
-    def __init__(self, kind, name, steps=()):
-        self.kind = kind
-        self.name = name
-        self.steps = steps
-
-
-class Literal:
-    """A folded or large literal, with the callables through which it was computed."""
-
-    __slots__ = ("steps", "value")
-
-    def __init__(self, value, steps=()):
-        self.value = value
-        self.steps = steps
-
-
-class CallSite:
-    """First site of one call shape; `callee` and `arguments` are abstract values."""
-
-    __slots__ = ("arguments", "callee", "count", "depth", "offset", "opcode", "uses")
-
-    def __init__(self, opcode, callee, arguments, offset, depth):
-        self.opcode = opcode
-        self.callee = callee
-        self.arguments = arguments
-        self.offset = offset
-        self.depth = depth
-        self.count = 0
-        self.uses = 0
-
-
-def _numbers(size: cython.longlong):
-    """A zeroed int32 array; a list where nothing is compiled, since lists index faster there."""
+def _numbers(size: cython.longlong, kind="i"):
+    """A zeroed array of int32 or int64; a list where nothing is compiled, since lists index faster there."""
     if cython.compiled:
-        return array("i", bytes(4 * size))
+        return array(kind, bytes((8 if kind == "q" else 4) * size))
     return [0] * size
 
 
-def _grown(numbers, size: cython.longlong):
-    """The same numbers in an array of `size`."""
+def _lengthen(numbers, size: cython.longlong):
+    """Append zeros up to `size` in place: large arrays are moved by the kernel rather than copied."""
     if cython.compiled:
-        larger = array("i", bytes(4 * size))
-        larger[: len(numbers)] = numbers
-        return larger
-    numbers.extend([0] * (size - len(numbers)))
-    return numbers
+        missing: cython.longlong = numbers.itemsize * (size - len(numbers))
+        while missing > 0:
+            numbers.frombytes(_ZEROS[:missing] if missing < 65_536 else _ZEROS)
+            missing -= 65_536
+    else:
+        numbers.extend([0] * (size - len(numbers)))
 
 
+@cython.cfunc
+def _next_size(size: cython.longlong, needed: cython.longlong) -> cython.longlong:
+    """Doubled while small, then by a quarter."""
+    while size < needed:
+        size += size if size < 262_144 else size >> 2
+    return size
+
+
+@cython.final
 @cython.cclass
 class Machine:
     """Executes the stream that begins at `start` of `data`.
@@ -147,15 +145,15 @@ class Machine:
     deadline : float
         :func:`time.monotonic` at which to stop.
     splice : callable or None
-        Called as ``splice(machine, node, position)`` after BUILD on the result of a call whose callee carries
-        raw bytes in the stream (`carriers`); returns the position behind them.
+        Called as ``splice(machine, node, position)`` after BUILD on what is made of a class in `carriers`, whose
+        instances are followed by raw bytes in the stream; returns the position behind them.
     fold : callable or None
         Called as ``fold(callee, arguments)`` with a :class:`Reference` for foldable callees; returns a str,
         bytes, int, tuple, :class:`Reference`, or None when it cannot tell.
     foldable : frozenset
         Names for which `fold` is called.
-    carriers : frozenset
-        Names for which `splice` is called.
+    carriers : container of str
+        Names of classes for whose instances `splice` is called.
     """
 
     data = cython.declare(object, visibility="readonly")
@@ -165,26 +163,39 @@ class Machine:
     position = cython.declare(cython.longlong, visibility="readonly")
     opcode_at = cython.declare(cython.longlong)
     executed = cython.declare(cython.longlong, visibility="readonly")
+    searched = cython.declare(cython.longlong, visibility="readonly")
+    frame_end = cython.declare(cython.longlong, visibility="readonly")
+    straddled = cython.declare(cython.longlong, visibility="readonly")
+    straddled_frame = cython.declare(cython.longlong, visibility="readonly")
     stack = cython.declare("int[::1]")
+    stack_store = cython.declare(object)
     stack_size = cython.declare(cython.longlong)
     sp = cython.declare(cython.longlong)
     marks = cython.declare("int[::1]")
+    marks_store = cython.declare(object)
     mark_size = cython.declare(cython.longlong)
     mp = cython.declare(cython.longlong)
     fence = cython.declare(cython.longlong)
     memo = cython.declare("int[::1]")
+    memo_store = cython.declare(object)
     memo_size = cython.declare(cython.longlong)
     memo_count = cython.declare(cython.longlong)
     sparse_memo = cython.declare(dict)
-    node_kind = cython.declare("int[::1]")
+    huge_keys = cython.declare(dict)
     node_first = cython.declare("int[::1]")
-    node_length = cython.declare("int[::1]")
-    node_flags = cython.declare("int[::1]")
+    node_first_store = cython.declare(object)
+    node_meta = cython.declare("int[::1]")
+    node_meta_store = cython.declare(object)
     node_size = cython.declare(cython.longlong)
     nodes = cython.declare(cython.longlong, visibility="readonly")
     items = cython.declare("int[::1]")
+    items_store = cython.declare(object)
     item_size = cython.declare(cython.longlong)
     item_count = cython.declare(cython.longlong)
+    far = cython.declare("long long[::1]")
+    far_store = cython.declare(object)
+    far_size = cython.declare(cython.longlong)
+    far_count = cython.declare(cython.longlong)
     counts = cython.declare("int[::1]")
     limits = cython.declare(object, visibility="readonly")
     deadline = cython.declare(cython.double)
@@ -199,6 +210,18 @@ class Machine:
     call_ids = cython.declare(dict)
     oddities = cython.declare(dict, visibility="readonly")
     literals = cython.declare(list, visibility="readonly")
+    encoded = cython.declare(list, visibility="readonly")
+    looks = cython.declare(dict)
+    long_names = cython.declare(dict)
+    extensions = cython.declare(dict)
+    carrier_imports = cython.declare(set)
+    has_carriers = cython.declare(cython.bint)
+    folded = cython.declare(cython.longlong)
+    room = cython.declare(cython.longlong)
+    work = cython.declare(cython.longlong)
+    max_work = cython.declare(cython.longlong)
+    arena = cython.declare(cython.longlong)
+    max_arena = cython.declare(cython.longlong)
     declared = cython.declare(cython.int, visibility="readonly")
     result = cython.declare(cython.int, visibility="readonly")
     max_nodes = cython.declare(cython.longlong)
@@ -216,6 +239,10 @@ class Machine:
         self.opcode_at = start
         self.end = end
         self.executed = 0
+        self.searched = 0
+        self.frame_end = 0
+        self.straddled = -1
+        self.straddled_frame = -1
         self.limits = limits
         self.deadline = deadline
         self.splice = splice
@@ -223,25 +250,27 @@ class Machine:
         self.foldable = foldable
         self.carriers = carriers
         self.stack_size = 128
-        self.stack = _numbers(self.stack_size)
+        self.stack_store = self.stack = _numbers(self.stack_size)
         self.sp = 0
         self.mark_size = 32
-        self.marks = _numbers(self.mark_size)
+        self.marks_store = self.marks = _numbers(self.mark_size)
         self.mp = 0
         self.fence = 0
         self.memo_size = 0
-        self.memo = _numbers(0) if not cython.compiled else _numbers(1)
+        self.memo_store = self.memo = _numbers(0)
         self.memo_count = 0
         self.sparse_memo = {}
+        self.huge_keys = {}
         self.node_size = 32
-        self.node_kind = _numbers(self.node_size)
-        self.node_first = _numbers(self.node_size)
-        self.node_length = _numbers(self.node_size)
-        self.node_flags = _numbers(self.node_size)
+        self.node_first_store = self.node_first = _numbers(self.node_size)
+        self.node_meta_store = self.node_meta = _numbers(self.node_size)
         self.nodes = 0
         self.item_size = 64
-        self.items = _numbers(self.item_size)
+        self.items_store = self.items = _numbers(self.item_size)
         self.item_count = 0
+        self.far_size = 0
+        self.far_store = self.far = _numbers(0, "q")
+        self.far_count = 0
         self.counts = _numbers(256)
         self.objects = []
         self.imports = []
@@ -250,6 +279,18 @@ class Machine:
         self.call_ids = {}
         self.oddities = {}
         self.literals = []
+        self.encoded = []
+        self.looks = {}
+        self.long_names = {}
+        self.extensions = {}
+        self.carrier_imports = set()
+        self.has_carriers = False
+        self.folded = 0
+        self.room = 0
+        self.work = 0
+        self.max_work = 8_000_000 + 8 * (end - start)
+        self.arena = 0
+        self.max_arena = min(ARENA, (36 << 20) + 4 * (end - start))
         self.declared = -1
         self.result = UNSET
         self.max_nodes = min(limits.nodes, PAYLOAD_MAX)
@@ -277,6 +318,19 @@ class Machine:
             return stop.reason
         return ""
 
+    def run_on(self):
+        """Execute the stream behind STOP as an unpickler does that is asked to load again: the memo stays."""
+        self.sp = 0
+        self.mp = 0
+        self.fence = 0
+        self.result = UNSET
+        return self.run()
+
+    @property
+    def at_stop(self):
+        """Whether STOP was executed last."""
+        return self.result != UNSET
+
     @property
     def stopped_at(self):
         """Offset of the opcode that was executed last."""
@@ -300,6 +354,8 @@ class Machine:
         buffer: cython.const[cython.uchar][::1] = self.buffer
         while True:
             at = self.position
+            if at > self.frame_end > self.opcode_at and self.straddled < 0:
+                self._straddle()
             self.opcode_at = at
             if at >= end:
                 raise Stop("truncated", at)
@@ -431,7 +487,7 @@ class Machine:
                 self._need(1)
                 self._put(length)
         elif code == 0x67 or code == 0x70:  # GET PUT
-            length = self._decimal(self._line(at))
+            length = self._text_key(at)
             if code == 0x67:
                 self._get(length)
             else:
@@ -444,6 +500,11 @@ class Machine:
             self.position = at + 8
             if length > self.end - self.position or length < 0:
                 self.note("frame-past-end", self.opcode_at)
+                length = self.end - self.position
+            length += self.position
+            if self.position < self.frame_end < length and self.straddled < 0:
+                self._straddle()
+            self.frame_end = max(self.frame_end, length)
         elif code == 0x30:  # POP
             self.position = at
             if self.mp > 0 and self.marks[self.mp - 1] == self.sp:
@@ -467,20 +528,19 @@ class Machine:
             self.position = at
             self._collect(LIST_NODE if code == 0x6C else DICT_NODE if code == 0x64 else SET_NODE)
         elif code == 0x53 or code == 0x56:  # STRING UNICODE
-            self._line(at)
+            self.position = self._line_end(at) + 1
             self._push_reference(TEXT)
         elif code == 0x49 or code == 0x4C:  # INT LONG
-            self._text_int(code, self._line(at))
+            self._text_int(code, at)
         elif code == 0x46:  # FLOAT
-            self._line(at)
+            self.position = self._line_end(at) + 1
             self._push(FLOAT_SCALAR << 3)
         elif code == 0x8A or code == 0x8B:  # LONG1 LONG4
             self._long(code, at)
         elif code == 0x50:  # PERSID
-            line = self._line(at)
-            value = self._object(Literal(bytes(line).decode("utf-8", "replace")))
-            self._push(UNSET)
-            self._call(code, UNSET, value, 1)
+            self.position = self._line_end(at) + 1
+            self._push_reference(TEXT)
+            self._call(code, UNSET, self.stack[self.sp - 1], 1)
         elif code == 0x51:  # BINPERSID
             self.position = at
             self._need(1)
@@ -502,9 +562,7 @@ class Machine:
         elif code == 0x82 or code == 0x83 or code == 0x84:  # EXT1 EXT2 EXT4
             self._extension(at, 1 if code == 0x82 else 2 if code == 0x83 else 4)
         elif code == 0x96:  # BYTEARRAY8
-            length = self._little(at, 8)
-            self._skip_bytes(at + 8, length)
-            self._push(BYTEARRAY_SCALAR << 3)
+            self._push_literal(BYTES, at + 8, self._little(at, 8))
         elif code == 0x98:  # READONLY_BUFFER
             self.position = at
             self._need(1)
@@ -519,6 +577,13 @@ class Machine:
             raise Stop("budget:opcodes", -1)
         if monotonic() > self.deadline:
             raise Stop("budget:seconds", -1)
+
+    @cython.cfunc
+    def _straddle(self) -> cython.void:
+        """The argument of the opcode before reaches over the end of a frame."""
+        self.note("read-across-frame", self.opcode_at)
+        self.straddled = self.opcode_at
+        self.straddled_frame = self.frame_end
 
     def note(self, kind, offset, detail=""):
         """Count an oddity; the first one's offset and detail are kept."""
@@ -544,13 +609,54 @@ class Machine:
         return value
 
     @cython.cfunc
-    def _line(self, at: cython.longlong) -> object:
-        """The argument up to the newline; moves behind it."""
-        newline: cython.longlong = self.data.find(b"\n", at, self.end)
+    def _line_end(self, at: cython.longlong) -> cython.longlong:
+        """Offset of the newline that ends the argument at `at`."""
+        newline: cython.longlong = at
+        near: cython.longlong = min(self.end, at + 32)
+        while newline < near:  # most lines are short, and a call costs more than reading them
+            if self.buffer[newline] == 0x0A:
+                return newline
+            newline += 1
+        newline = self.data.find(b"\n", newline, self.end)
+        self.searched += (newline if newline >= 0 else self.end) - at
         if newline < 0:
             raise Stop("truncated", -1)
+        return newline
+
+    @cython.cfunc
+    def _digits(self, at: cython.longlong) -> cython.longlong:
+        """A plain number up to the newline, or to ``L`` and the newline; moves behind it. -1 for any other argument."""
+        value: cython.longlong = 0
+        code: cython.int
+        first: cython.longlong = at
+        while at < self.end and at - first <= 18:
+            code = self.buffer[at]
+            if 0x30 <= code <= 0x39 and (value > 0 or at == first):
+                value = 10 * value + code - 0x30
+            elif at > first and code == 0x0A:
+                self.position = at + 1
+                return value
+            elif at > first and code == 0x4C and at + 1 < self.end and self.buffer[at + 1] == 0x0A:
+                self.position = at + 2
+                return value
+            else:
+                break
+            at += 1
+        return -1
+
+    @cython.cfunc
+    def _line(self, at: cython.longlong) -> bytes:
+        """The argument up to the newline, as far as a number needs it; moves behind it."""
+        newline: cython.longlong = self._line_end(at)
         self.position = newline + 1
-        return self.data[at:newline]
+        return bytes(self.data[at : min(newline, at + 8192)])
+
+    @cython.cfunc
+    def _name_line(self, at: cython.longlong, end: cython.longlong) -> object:
+        """The name in ``data[at:end]``; the middle of an endless one is left out."""
+        if end - at > 4096:
+            return shortened(bytes(self.data[at : at + 2048] + self.data[end - 2048 : end]).decode("utf-8", "replace"))
+        return bytes(self.data[at:end]).decode("utf-8", "replace")
 
     @cython.cfunc
     def _skip_bytes(self, at: cython.longlong, length: cython.longlong) -> cython.void:
@@ -571,18 +677,32 @@ class Machine:
         self.sp += 1
 
     @cython.cfunc
+    def _claim(self, size: cython.longlong) -> cython.bint:
+        """Whether the arrays may take `size` more bytes."""
+        if self.arena + size > self.max_arena:
+            return False
+        self.arena += size
+        return True
+
+    @cython.cfunc
     def _grow_stack(self) -> cython.void:
-        if self.stack_size * 2 > self.max_stack:
+        size: cython.longlong = min(_next_size(self.stack_size, self.stack_size + 1), self.max_stack)
+        if self.sp >= size - 4 or not self._claim(4 * (size - self.stack_size)):
             raise Stop("budget:stack", -1)
-        self.stack_size *= 2
-        self.stack = _grown(_storage(self.stack), self.stack_size)
+        self.stack = None  # an array that lends its memory out cannot grow
+        _lengthen(self.stack_store, size)
+        self.stack = self.stack_store
+        self.stack_size = size
 
     @cython.cfunc
     def _grow_marks(self) -> cython.void:
-        if self.mark_size * 2 > self.max_stack:
+        size: cython.longlong = min(_next_size(self.mark_size, self.mark_size + 1), self.max_stack)
+        if self.mp >= size or not self._claim(4 * (size - self.mark_size)):
             raise Stop("budget:stack", -1)
-        self.mark_size *= 2
-        self.marks = _grown(_storage(self.marks), self.mark_size)
+        self.marks = None
+        _lengthen(self.marks_store, size)
+        self.marks = self.marks_store
+        self.mark_size = size
 
     @cython.cfunc
     def _pop_mark(self) -> cython.longlong:
@@ -615,14 +735,22 @@ class Machine:
         i: cython.longlong
         if key < 0:
             raise Stop("negative memo key", -1)
+        if self.memo_count >= self.max_memo:
+            self.note("budget:memo", self.opcode_at)
+            return
         if key >= self.memo_size and key <= 2 * self.memo_count + 64:
-            size = self.memo_size
-            self.memo_size = 2 * key + 64
-            self.memo = _grown(_storage(self.memo), self.memo_size)
-            for i in range(size, self.memo_size):
+            size = _next_size(max(self.memo_size, 64), key + 1)
+            if not self._claim(4 * (size - self.memo_size)):
+                self.note("budget:memo", self.opcode_at)
+                return
+            self.memo = None
+            _lengthen(self.memo_store, size)
+            self.memo = self.memo_store
+            for i in range(self.memo_size, size):
                 self.memo[i] = UNSET
+            self.memo_size = size
             if self.sparse_memo:
-                for far in [far for far in self.sparse_memo if far < self.memo_size]:
+                for far in [far for far in self.sparse_memo if far < size]:
                     self.memo[far] = self.sparse_memo.pop(far)
         if key < self.memo_size:
             if self.memo[key] == UNSET:
@@ -630,10 +758,11 @@ class Machine:
             self.memo[key] = value
         else:
             if key not in self.sparse_memo:
+                if len(self.sparse_memo) >= MAX_SPARSE:
+                    self.note("budget:memo", self.opcode_at)
+                    return
                 self.memo_count += 1
             self.sparse_memo[key] = value
-        if self.memo_count > self.max_memo:
-            raise Stop("budget:memo", -1)
 
     # --- literals --------------------------------------------------------------------------------
 
@@ -663,7 +792,7 @@ class Machine:
     @cython.cfunc
     def _carry(self, at: cython.longlong, length: cython.longlong) -> cython.void:
         """Remember a literal that begins like a file."""
-        if len(self.literals) < 4096:
+        if len(self.literals) < MAX_CARRIED:
             self.literals.append((at, length))
         else:
             self.note("budget:children", at)
@@ -675,46 +804,99 @@ class Machine:
         if at <= PAYLOAD_MAX:
             self._push(cython.cast(cython.int, (at << 3) | tag))
         else:
-            self._push(self._object(FarLiteral(self.opcode_at, tag)))
+            self._push(self._far(tag))
+
+    @cython.cfunc
+    def _far(self, tag: cython.int) -> cython.int:
+        """Abstract value of the literal or number whose opcode was just read, when its offset or it itself is big."""
+        size: cython.longlong
+        if self.far_count >= self.far_size:
+            size = _next_size(max(self.far_size, 64), self.far_count + 1)
+            if self.far_count >= PAYLOAD_MAX or not self._claim(8 * (size - self.far_size)):
+                self.note("budget:nodes", self.opcode_at)
+                return UNKNOWN_SCALAR
+            self.far = None
+            _lengthen(self.far_store, size)
+            self.far = self.far_store
+            self.far_size = size
+        self.far[self.far_count] = (self.opcode_at << 3) | tag
+        self.far_count += 1
+        return cython.cast(cython.int, ((self.far_count - 1) << 3) | FAR)
+
+    @cython.cfunc
+    def _tag(self, value: cython.int) -> cython.int:
+        """The tag, that of what is far for FAR."""
+        if value & 7 == FAR:
+            return cython.cast(cython.int, self.far[value >> 3] & 7)
+        return value & 7
+
+    @cython.cfunc
+    def _offset(self, value: cython.int) -> cython.longlong:
+        """Offset of the opcode of a TEXT, BYTES or FAR value."""
+        if value & 7 == FAR:
+            return self.far[value >> 3] >> 3
+        return self.start + (value >> 3)
 
     @cython.cfunc
     def _push_int(self, value: cython.longlong) -> cython.void:
+        """Push the number whose opcode was just read."""
         if -PAYLOAD_MAX <= value <= PAYLOAD_MAX:
             self._push(cython.cast(cython.int, (value << 3) | INT))
         else:
-            self._push(self._object(Literal(value)))
+            self._push(self._far(INT))
 
     @cython.cfunc
-    def _decimal(self, line: object) -> cython.longlong:
-        """A memo key written as text."""
+    def _number(self, value: cython.int) -> object:
+        """Value of an INT, or of a FAR that is one."""
+        at: cython.longlong
+        if value & 7 == INT:
+            return value >> 3
+        at = self._offset(value)
+        code: cython.int = self.buffer[at]
+        if code == 0x4A:
+            return int.from_bytes(self.data[at + 1 : at + 5], "little", signed=True)
+        if code == 0x8A:
+            return int.from_bytes(self.data[at + 2 : at + 2 + self.buffer[at + 1]], "little", signed=True)
+        if code == 0x8B:
+            return int.from_bytes(self.data[at + 5 : at + 5 + self._little(at + 1, 4)], "little", signed=True)
+        return text_number(code, bytes(self.data[at + 1 : self.data.find(b"\n", at + 1, self.end)]))
+
+    @cython.cfunc
+    def _text_key(self, at: cython.longlong) -> cython.longlong:
+        """A memo key written as text; the unpickler in Python takes numbers of any size."""
+        quick: cython.longlong = self._digits(at)
+        if quick >= 0 and self.buffer[self.position - 2] != 0x4C:
+            return quick
         try:
-            number = int(line)
+            number = text_key(self._line(at))
         except ValueError:
             raise Stop("bad number", -1) from None
-        if not -(1 << 62) < number < (1 << 62):
-            raise Stop("bad number", -1)
-        return number
+        if number < 0:
+            return -1
+        if number < 1 << 62:
+            return number
+        key = self.huge_keys.get(number)
+        if key is None:
+            if len(self.huge_keys) >= MAX_CARRIED:
+                raise Stop("budget:memo", -1)
+            key = self.huge_keys[number] = (1 << 62) + len(self.huge_keys)
+        return key
 
     @cython.cfunc
-    def _text_int(self, code: cython.int, line: object) -> cython.void:
+    def _text_int(self, code: cython.int, at: cython.longlong) -> cython.void:
         """INT and LONG: ``01`` and ``00`` are booleans, readers differ on the number base."""
-        text = bytes(line).strip()
-        if code == 0x49 and text in (b"00", b"01"):
-            self._push((TRUE_SCALAR if text == b"01" else FALSE_SCALAR) << 3)
-            return
-        if code == 0x4C and text.endswith(b"L"):
-            text = text[: len(text) - 1]
-        if len(text) > 4000:
-            self._push(BIGINT_SCALAR << 3)
+        negative: cython.bint = at < self.end and self.buffer[at] == 0x2D
+        quick: cython.longlong = self._digits(at + 1 if negative else at)
+        if quick >= 0 and (code == 0x4C or self.buffer[self.position - 2] != 0x4C):
+            self._push_int(-quick if negative else quick)
             return
         try:
-            number = int(text, 0)
+            number = text_number(code, self._line(at))
         except ValueError:
-            try:
-                number = int(text)
-            except ValueError:
-                raise Stop("bad number", -1) from None
-        if -(1 << 62) < number < (1 << 62):
+            raise Stop("bad number", -1) from None
+        if number is True or number is False:
+            self._push((TRUE_SCALAR if number else FALSE_SCALAR) << 3)
+        elif number is not None and -(1 << 62) < number < (1 << 62):
             self._push_int(number)
         else:
             self._push(BIGINT_SCALAR << 3)
@@ -734,7 +916,7 @@ class Machine:
     @cython.cfunc
     def _object(self, value: object) -> cython.int:
         """Abstract value for a Python object of ours."""
-        if len(self.objects) >= self.max_nodes:
+        if len(self.objects) >= MAX_OBJECTS:
             self.note("budget:nodes", self.opcode_at)
             return UNKNOWN_SCALAR
         self.objects.append(value)
@@ -759,28 +941,88 @@ class Machine:
     def _node(self, kind: cython.int) -> cython.int:
         """A new empty node as an abstract value; an unknown scalar when the budget ran out."""
         index: cython.longlong = self.nodes
+        size: cython.longlong
         if index >= self.max_nodes:
-            self.note("budget:nodes", self.opcode_at)
             return UNKNOWN_SCALAR
         if index >= self.node_size:
-            self.node_size *= 2
-            self.node_kind = _grown(_storage(self.node_kind), self.node_size)
-            self.node_first = _grown(_storage(self.node_first), self.node_size)
-            self.node_length = _grown(_storage(self.node_length), self.node_size)
-            self.node_flags = _grown(_storage(self.node_flags), self.node_size)
+            size = min(_next_size(self.node_size, index + 1), self.max_nodes)
+            if not self._claim(8 * (size - self.node_size)):
+                self.max_nodes = index
+                self.note("budget:nodes", self.opcode_at)
+                return UNKNOWN_SCALAR
+            self.node_first = None
+            self.node_meta = None
+            _lengthen(self.node_first_store, size)
+            _lengthen(self.node_meta_store, size)
+            self.node_first = self.node_first_store
+            self.node_meta = self.node_meta_store
+            self.node_size = size
         self.nodes += 1
-        self.node_kind[index] = kind
-        self.node_first[index] = self.item_count
-        self.node_length[index] = 0
-        self.node_flags[index] = 0
+        if self.nodes == self.max_nodes:
+            self.note("budget:nodes", self.opcode_at)
+        self.node_first[index] = cython.cast(cython.int, self.item_count)
+        self.node_meta[index] = kind
         return cython.cast(cython.int, (index << 3) | NODE)
 
+    # A node's meta: kind in 3 bits, flags in 6, items in 6, items that it has room for in 6.
+
     @cython.cfunc
-    def _reserve(self, count: cython.longlong) -> cython.void:
+    def _kind(self, value: cython.int) -> cython.int:
+        """Kind of a node; 0 for what is none."""
+        return self.node_meta[value >> 3] & 7 if value & 7 == NODE else 0
+
+    @cython.cfunc
+    def _flags(self, value: cython.int) -> cython.int:
+        return (self.node_meta[value >> 3] >> 3) & 63
+
+    @cython.cfunc
+    def _raise_flags(self, value: cython.int, flags: cython.int) -> cython.void:
+        self.node_meta[value >> 3] |= flags << 3
+
+    @cython.cfunc
+    def _length(self, value: cython.int) -> cython.int:
+        return (self.node_meta[value >> 3] >> 9) & 63
+
+    @cython.cfunc
+    def _reserve(self, count: cython.longlong) -> cython.bint:
+        """Whether there is room for more items."""
+        size: cython.longlong
         if self.item_count + count > self.item_size:
-            while self.item_count + count > self.item_size:
-                self.item_size *= 2
-            self.items = _grown(_storage(self.items), self.item_size)
+            size = _next_size(self.item_size, self.item_count + count)
+            if not self._claim(4 * (size - self.item_size)):
+                self.note("budget:nodes", self.opcode_at)
+                return False
+            self.items = None
+            _lengthen(self.items_store, size)
+            self.items = self.items_store
+            self.item_size = size
+        return True
+
+    @cython.cfunc
+    def _make_room(self, node: cython.longlong, more: cython.longlong) -> cython.bint:
+        """Whether the node has room for more items; those that it has may be moved."""
+        i: cython.longlong
+        meta: cython.int = self.node_meta[node]
+        length: cython.longlong = (meta >> 9) & 63
+        capacity: cython.longlong = (meta >> 15) & 63
+        begin: cython.longlong = self.node_first[node]
+        if length + more <= capacity:
+            return True
+        if begin + capacity == self.item_count:
+            if not self._reserve(length + more - capacity):
+                return False
+            self.item_count += length + more - capacity
+            capacity = length + more
+        else:
+            capacity = length + more if length == 0 else min(2 * (length + more), KEPT_CALLABLES)
+            if not self._reserve(capacity):
+                return False
+            for i in range(length):
+                self.items[self.item_count + i] = self.items[begin + i]
+            self.node_first[node] = cython.cast(cython.int, self.item_count)
+            self.item_count += capacity
+        self.node_meta[node] = (meta & 0x7FFF) | cython.cast(cython.int, capacity << 15)
+        return True
 
     @cython.cfunc
     def _add_items(self, node: cython.longlong, first: cython.longlong, last: cython.longlong) -> cython.void:
@@ -788,35 +1030,59 @@ class Machine:
         i: cython.longlong
         value: cython.int
         tag: cython.int
-        flags: cython.int = self.node_flags[node]
-        length: cython.longlong = self.node_length[node]
-        room: cython.longlong = min(KEPT - length, last - first)
-        begin: cython.longlong = self.node_first[node]
+        flags: cython.int = 0
+        length: cython.longlong = (self.node_meta[node] >> 9) & 63
+        room: cython.longlong = max(0, min(KEPT - length, last - first))
+        if room > 0:
+            if self._make_room(node, room):
+                for i in range(room):
+                    self.items[self.node_first[node] + length + i] = self.stack[first + i]
+                self.node_meta[node] += cython.cast(cython.int, room << 9)
+            else:
+                room = 0
         if room < last - first:
             flags |= CUT
-        if room > 0:
-            self._reserve(length + room)
-            if begin + length != self.item_count:
-                for i in range(length):
-                    self.items[self.item_count + i] = self.items[begin + i]
-                self.node_first[node] = self.item_count
-                self.item_count += length
-            for i in range(room):
-                self.items[self.item_count + i] = self.stack[first + i]
-            self.item_count += room
-            self.node_length[node] = length + room
         for i in range(first, last):
             value = self.stack[i]
             tag = value & 7
-            if tag >= GLOBAL:
-                if tag == GLOBAL or tag == OBJECT:
-                    flags |= HAS_GLOBAL
-                else:
-                    flags |= self.node_flags[value >> 3] & (HAS_GLOBAL | HAS_RESULT)
-                    if self.node_kind[value >> 3] == RESULT_NODE:
-                        flags |= HAS_RESULT
-                        self._used(value, STORED)
-        self.node_flags[node] = flags
+            if tag < GLOBAL or tag == FAR:
+                continue
+            if tag == NODE:
+                flags |= self._flags(value) & (HAS_GLOBAL | HAS_RESULT | MANY | CARRIER)
+                if self._kind(value) == RESULT_NODE:
+                    flags |= HAS_RESULT
+                    self._used(value, STORED)
+            else:
+                flags |= HAS_GLOBAL
+                if i >= first + room:
+                    flags |= self._keep_callable(node, value)
+                if self.has_carriers and self._is_carrier(value):
+                    flags |= CARRIER
+        self.node_meta[node] |= flags << 3
+
+    @cython.cfunc
+    def _keep_callable(self, node: cython.longlong, value: cython.int) -> cython.int:
+        """A callable joins a node that keeps no more items; MANY when there is no room even for it."""
+        i: cython.longlong
+        length: cython.longlong = (self.node_meta[node] >> 9) & 63
+        for i in range(length):
+            if self.items[self.node_first[node] + i] == value:
+                return 0
+        if length >= KEPT_CALLABLES or not self._make_room(node, 1):
+            return MANY
+        self.items[self.node_first[node] + length] = value
+        self.node_meta[node] += 1 << 9
+        return 0
+
+    @cython.cfunc
+    def _is_carrier(self, value: cython.int) -> cython.bint:
+        """Whether a value is, or was made of, a class whose instances are followed by raw bytes."""
+        tag: cython.int = value & 7
+        if tag == GLOBAL:
+            return (value >> 3) in self.carrier_imports
+        if tag == NODE:
+            return self._flags(value) & CARRIER != 0
+        return tag == OBJECT and self.callee_name(value) in self.carriers
 
     @cython.cfunc
     def _tuple(self, first: cython.longlong) -> cython.void:
@@ -851,11 +1117,12 @@ class Machine:
         if node & 7 == NODE:
             self.stack[at] = args
             self.stack[at + 1] = keywords
-            if args & 7 == NODE and self.node_kind[args >> 3] == TUPLE_NODE:
-                for i in range(self.node_length[args >> 3]):
+            if self._kind(args) == TUPLE_NODE:
+                for i in range(self._length(args)):
                     self.stack[at] = self.items[self.node_first[args >> 3] + i]
                     self._add_items(node >> 3, at, at + 1)
                 self._add_items(node >> 3, at + 1, at + 2)
+                self._raise_flags(node, self._flags(args))
             elif args == EMPTY_TUPLE_SCALAR << 3:
                 self._add_items(node >> 3, at + 1, at + 2)
             else:
@@ -866,48 +1133,64 @@ class Machine:
     def _extend(self, code: cython.int, first: cython.longlong) -> cython.void:
         """APPEND(S), SETITEM(S), ADDITEMS: items above `first` go into the value below it."""
         target: cython.int = self.stack[first - 1]
-        kind: cython.int = 0
+        kind: cython.int = self._kind(target)
         arguments: cython.int
-        if target & 7 == NODE:
-            kind = self.node_kind[target >> 3]
         if kind == LIST_NODE or kind == DICT_NODE or kind == SET_NODE:
-            if (code == 0x73 or code == 0x75) and kind == LIST_NODE:
-                self.note("setitem-on-list", self.opcode_at)
             self._add_items(target >> 3, first, self.sp)
+            if (kind == LIST_NODE) != (code == 0x61 or code == 0x65):
+                # what an unpickler does with items of a list, or where it raises
+                self._raise_flags(target, CUT)
+                if kind == LIST_NODE:
+                    self.note("setitem-on-list", self.opcode_at)
             self.sp = first
             return
         arguments = self._node(TUPLE_NODE)
         if arguments & 7 == NODE:
             self._add_items(arguments >> 3, first, self.sp)
+            if kind == RESULT_NODE:
+                self._raise_flags(target, self._flags(arguments) & CARRIER)
         self.sp = first
         self._call(code, target, arguments, 0)
 
     # --- imports and calls -----------------------------------------------------------------------
 
     @cython.cfunc
-    def _import(self, module: object, name: object, opcode: cython.int, computed: object) -> cython.int:
+    def _import(self, module: object, name: object, opcode: cython.int, computed: tuple) -> cython.int:
         """Abstract value of a global; `module` or `name` is None when it is not a known string."""
         key = (module, name, opcode)
         index = self.import_ids.get(key)
         if index is None:
-            if len(self.imports) >= self.max_nodes // 16:
+            index = len(self.imports)
+            if index >= MAX_IMPORTS and (index >= 2 * MAX_IMPORTS or module is None or not is_stdlib(module)):
                 self.note("budget:imports", self.opcode_at)
                 return UNKNOWN_SCALAR
-            index = len(self.imports)
             self.import_ids[key] = index
             known = module is not None and name is not None
             resolved = canonical(module, name) if known else ""
             written = f"{module if module is not None else '?'} {name if name is not None else '?'}"
-            self.imports.append([resolved, written, opcode, self.opcode_at, 0, tuple(computed)])
+            self.imports.append([resolved, written, opcode, self.opcode_at, 0, computed])
+            if resolved in self.carriers:
+                self.carrier_imports.add(index)
+                self.has_carriers = True
         self.imports[index][4] += 1
         return cython.cast(cython.int, (index << 3) | GLOBAL)
 
     @cython.cfunc
     def _global_lines(self, code: cython.int, at: cython.longlong) -> cython.void:
-        module = bytes(self._line(at)).decode("utf-8", "replace")
-        name = bytes(self._line(self.position)).decode("utf-8", "replace")
-        callee: cython.int = self._import(module, name, code, ())
+        end: cython.longlong = self._line_end(at)
         first: cython.longlong
+        module = self._name_line(at, end)
+        at = end + 1
+        end = self.data.find(b"\n", at, self.end)
+        ended: cython.bint = end >= 0
+        self.searched += (end if ended else self.end) - at
+        if not ended:
+            # pickle._Unpickler takes the rest but for its last byte for the line, and calls what INST names
+            if code == 0x63 or at >= self.end:
+                raise Stop("truncated", -1)
+            end = self.end - 1
+        callee: cython.int = self._import(module, self._name_line(at, end), code, ())
+        self.position = end + 1
         if code == 0x63:
             self._push(callee)
             return
@@ -916,6 +1199,8 @@ class Machine:
         arguments: cython.int = self.stack[self.sp - 1]
         self.stack[self.sp - 1] = callee
         self._call(code, callee, arguments, 1)
+        if not ended:
+            raise Stop("truncated", -1)
 
     @cython.cfunc
     def _stack_global(self) -> cython.void:
@@ -928,69 +1213,132 @@ class Machine:
         steps = module_steps + name_steps
         if steps:
             self.note("folded-global", self.opcode_at)
-        self._push(self._import(module, name, 0x93, steps))
+        self._push(self._import(module, name, 0x93, steps[:8]))
 
     @cython.cfunc
     def _name_operand(self, value: cython.int) -> tuple:
         """The string an operand of STACK_GLOBAL stands for, or None, and how it was computed."""
-        tag: cython.int = value & 7
-        if tag == TEXT:
-            return self.literal(value), ()
+        tag: cython.int = self._tag(value)
+        if tag == TEXT or tag == BYTES:
+            name = self.long_names.get(value)
+            if name is None:
+                name = self._name(value)
+                if len(name) > 500:
+                    if len(self.long_names) >= MAX_CARRIED:
+                        self.long_names.clear()
+                    self.long_names[value] = name
+            if tag == BYTES:
+                self.note("bytes-as-name", self.opcode_at)
+            return name, ()
         if tag == OBJECT:
             entry = self.objects[value >> 3]
             if isinstance(entry, Literal) and isinstance(entry.value, str):
-                return entry.value, entry.steps
-            if isinstance(entry, FarLiteral) and entry.tag == TEXT:
-                return self.literal(value), ()
-        if tag == BYTES:
-            self.note("bytes-as-name", self.opcode_at)
-            return bytes(self.literal(value)).decode("utf-8", "replace"), ()
+                return shortened(entry.value), entry.steps
         return None, ()
+
+    @cython.cfunc
+    def _name(self, value: cython.int) -> object:
+        """A string or bytes as a name; the middle of an endless one is left out."""
+        at: cython.longlong = self._offset(value)
+        begin: cython.longlong
+        length: cython.longlong
+        begin, length = self._span(at)
+        code: cython.int = self.buffer[at]
+        if length > 4096 and code != 0x53 and code != 0x56:
+            return self._name_line(begin, begin + length)
+        literal = self.literal(value)
+        return shortened(literal if isinstance(literal, str) else literal.decode("utf-8", "replace"))
 
     @cython.cfunc
     def _extension(self, at: cython.longlong, size: cython.int) -> cython.void:
         code: cython.longlong = self._little(at, size)
         self.position = at + size
-        self._push(self._object(Reference("extension", f"copyreg.extension.{code}")))
-        self._call(0x82, self.stack[self.sp - 1], EMPTY_TUPLE_SCALAR << 3, 0)
+        value = self.extensions.get(code)
+        if value is None:
+            value = self._object(Reference("extension", f"copyreg.extension.{code}"))
+            if value & 7 == OBJECT:
+                self.extensions[code] = value
+        self._push(value)
+        self._call(0x82, value, EMPTY_TUPLE_SCALAR << 3, 0)
 
     @cython.cfunc
     def _call(self, code: cython.int, callee: cython.int, arguments: cython.int, push: cython.int) -> cython.void:
         """Record a call; with `push`, its result replaces the top of the stack."""
         index: cython.longlong = self._call_site(code, callee, arguments)
         node: cython.int
-        if not push:
-            return
-        if self.fold is not None and code == 0x52 and (callee & 7 == GLOBAL or callee & 7 == OBJECT):
+        if (
+            push
+            and self.fold is not None
+            and (code == 0x52 or code == 0x6F or code == 0x69)
+            and (callee & 7 == GLOBAL or callee & 7 == OBJECT)
+        ):
             node = self._folded(callee, arguments)
             if node != UNSET:
                 self.calls[index].uses |= USED
                 self.stack[self.sp - 1] = node
                 return
+        self._escape(arguments, 4)
+        if not push:
+            return
         node = self._node(RESULT_NODE)
         if node & 7 == NODE:
-            self._reserve(4)
-            self.items[self.item_count] = cython.cast(cython.int, index)
-            self.items[self.item_count + 1] = callee
-            self.items[self.item_count + 2] = arguments
-            self.items[self.item_count + 3] = UNSET
-            self.item_count += 4
-            self.node_length[node >> 3] = 4
+            if self._make_room(node >> 3, 4):
+                self._set_result(node, cython.cast(cython.int, index), callee, arguments, UNSET)
+                if self.has_carriers and (self._is_carrier(callee) or self._is_carrier(arguments)):
+                    self._raise_flags(node, CARRIER)
+            else:
+                node = UNKNOWN_SCALAR
         self.stack[self.sp - 1] = node
+
+    @cython.cfunc
+    def _set_result(self, node: cython.int, index: cython.int, callee: cython.int, arguments: cython.int,
+                    state: cython.int) -> cython.void:  # fmt: skip
+        """What is known of a call's result: index of its call site, callee, arguments, BUILD state."""
+        first: cython.longlong = self.node_first[node >> 3]
+        self.items[first] = index
+        self.items[first + 1] = callee
+        self.items[first + 2] = arguments
+        self.items[first + 3] = state
+        self.node_meta[node >> 3] |= 4 << 9
+
+    @cython.cfunc
+    def _escape(self, value: cython.int, depth: cython.int) -> cython.void:
+        """Containers within `value` were handed to something that may change them."""
+        i: cython.longlong
+        item: cython.int
+        kind: cython.int = self._kind(value)
+        if kind == 0 or kind == RESULT_NODE:
+            return
+        if kind != TUPLE_NODE:
+            self._raise_flags(value, SHARED)
+        if depth == 0:
+            return
+        for i in range(self._length(value)):
+            item = self.items[self.node_first[value >> 3] + i]
+            if item & 7 == NODE:
+                self.work += 1
+                if self.work > self.max_work:
+                    return
+                self._escape(item, depth - 1)
 
     @cython.cfunc
     def _call_site(self, code: cython.int, callee: cython.int, arguments: cython.int) -> cython.longlong:
         """Index of the call shape, which is counted."""
-        shape = (code, self._identity(callee), self._shape(arguments, 2))
-        index = self.call_ids.get(shape)
+        shape: object = None
+        index: object = None
+        identity = self._identity(callee)
+        if self.work <= self.max_work:
+            shape = (code, identity, self._shape(arguments, 2))
+            index = self.call_ids.get(shape)
         if index is None:
-            if len(self.calls) >= self.max_calls:
+            if shape is None or len(self.calls) >= self.max_calls:
                 self.note("budget:calls", self.opcode_at)
-                shape = (code, self._identity(callee), None)
+                shape = (code, identity, None)
                 index = self.call_ids.get(shape)
             if index is None and len(self.calls) >= 2 * self.max_calls:
-                shape = (code, None, None)
-                index = self.call_ids.get(shape)
+                if len(self.calls) >= 4 * self.max_calls or not is_stdlib(self.callee_name(callee)):
+                    shape = (code, None, None)
+                    index = self.call_ids.get(shape)
             if index is None:
                 index = len(self.calls)
                 self.call_ids[shape] = index
@@ -1002,97 +1350,158 @@ class Machine:
     @cython.cfunc
     def _identity(self, value: cython.int) -> object:
         """What distinguishes callees: the import, or the call that made the object."""
-        if value & 7 == NODE and self.node_kind[value >> 3] == RESULT_NODE:
+        if self._kind(value) == RESULT_NODE:
             return -1 - self.items[self.node_first[value >> 3]]
         if value & 7 == OBJECT:
             entry = self.objects[value >> 3]
             if isinstance(entry, Reference):
                 return entry.kind + entry.name
-        return value
+            return "literal"
+        if value & 7 == GLOBAL:
+            return value
+        return value & 7
 
     @cython.cfunc
     def _shape(self, value: cython.int, depth: cython.int) -> object:
         """What distinguishes arguments: kinds, classes of strings, identities of callables, two levels deep."""
-        tag: cython.int = value & 7
-        index: cython.longlong = value >> 3
-        kind: cython.int
+        tag: cython.int = self._tag(value)
+        first: cython.longlong
+        self.work += 1
         if tag == NODE:
-            kind = self.node_kind[index]
+            kind: cython.int = self._kind(value)
+            first = self.node_first[value >> 3]
             if kind == RESULT_NODE:
                 self._used(value, USED)
-                return -1 - self.items[self.node_first[index]]
+                return -1 - self.items[first]
+            if self._flags(value) & MANY:
+                self.note("budget:calls", self.opcode_at)
             if depth == 0:
-                if self.node_flags[index] & HAS_GLOBAL:
-                    return (kind, index)
-                return kind
-            return (kind, self.node_flags[index], tuple([
-                self._shape(self.items[self.node_first[index] + i], depth - 1)
-                for i in range(self.node_length[index])
+                return (kind, self._callables_in(value)) if self._flags(value) & HAS_GLOBAL else kind
+            return (kind, self._flags(value) & (HAS_GLOBAL | HAS_RESULT | CUT), tuple([
+                self._shape(self.items[first + i], depth - 1) for i in range(self._length(value))
             ]))  # fmt: skip
         if tag == GLOBAL:
             return value
         if tag == OBJECT:
-            entry = self.objects[index]
-            return entry.kind + entry.name if isinstance(entry, Reference) else str(type(entry.value))
+            entry = self.objects[value >> 3]
+            if isinstance(entry, Reference):
+                return entry.kind + entry.name
+            if isinstance(entry.value, (str, bytes)):
+                return self._looks(value, isinstance(entry.value, bytes))
+            return str(type(entry.value))
         if tag == TEXT or tag == BYTES:
-            return self._looks(value, tag)
+            return self._looks(value, tag == BYTES)
         if tag == INT:
             return "i"
         return value
 
     @cython.cfunc
-    def _looks(self, value: cython.int, tag: cython.int) -> object:
-        return describe_literal(self.literal(value), tag == BYTES)
+    def _callables_in(self, value: cython.int) -> tuple:
+        """Distinct callables that are items of a container."""
+        i: cython.longlong
+        item: cython.int
+        first: cython.longlong = self.node_first[value >> 3]
+        found = []
+        for i in range(self._length(value)):
+            self.work += 1
+            item = self.items[first + i]
+            if item & 7 == GLOBAL and item not in found:
+                found.append(item)
+            elif item & 7 == OBJECT:
+                found.append(self._identity(item))
+        return tuple(found)
+
+    @cython.cfunc
+    def _looks(self, value: cython.int, is_bytes: cython.bint) -> object:
+        """Class of a literal that is an argument. One that may be a file in disguise is remembered."""
+        known = self.looks.get(value)
+        if known is not None:
+            return known
+        literal = self.objects[value >> 3].value if value & 7 == OBJECT else self.literal(value)
+        self.work += 32 + (len(literal) >> 6)
+        known = "b:" + looks_like_bytes(literal) if is_bytes else looks_like(literal)
+        if len(self.looks) >= 65_536:
+            self.looks.clear()
+        self.looks[value] = known
+        if len(literal) > 7 and may_carry(literal):
+            if len(self.encoded) < MAX_CARRIED:
+                self.encoded.append((value, self.opcode_at))
+            else:
+                self.note("budget:children", self.opcode_at)
+        return known
 
     @cython.cfunc
     def _folded(self, callee: cython.int, arguments: cython.int) -> cython.int:
         """Abstract value of a call that our own table can evaluate, else UNSET."""
         name = self.callee_name(callee)
-        if name not in self.foldable:
+        if name not in self.foldable or len(self.objects) >= MAX_OBJECTS or self.folded >= MAX_FOLDED:
+            return UNSET  # what is not folded is the result of a known callee, which is as telling
+        self.work += 32
+        if self.work > self.max_work:
+            self.note("budget:calls", self.opcode_at)
             return UNSET
         kind, name, steps = self.reference(callee)
-        value = self.fold(Reference(kind, name, steps), self.value(arguments, 3))
+        given = self.value(arguments, 3)
+        value = self.fold(Reference(kind, name, steps), tuple(given) if isinstance(given, list) else given)
         if value is None:
             return UNSET
         if isinstance(value, Reference):
-            return self._object(Reference(value.kind, value.name, (*value.steps, name)))
-        return self._object(Literal(value, (*self._steps(arguments), name)))
+            name = shortened(value.name)
+            self.folded += 64 + len(name)
+            return self._object(Reference(value.kind, name, (*value.steps, self.callee_name(callee))[:8]))
+        self.folded += 64 + (len(value) if isinstance(value, (str, bytes, list, tuple)) else 0)
+        return self._object(Literal(value, (*self._steps(arguments, 3), name)[:8]))
 
     @cython.cfunc
-    def _steps(self, value: cython.int) -> tuple:
-        """Callables that literals inside `value` were computed with."""
+    def _steps(self, value: cython.int, depth: cython.int) -> tuple:
+        """Callables that literals inside `value` were computed with, the first eight."""
+        i: cython.longlong
         steps: tuple = ()
+        kind: cython.int = self._kind(value)
         if value & 7 == OBJECT:
-            entry = self.objects[value >> 3]
-            if isinstance(entry, (Literal, Reference)):
-                return entry.steps[:8]
-        elif value & 7 == NODE and self.node_kind[value >> 3] != RESULT_NODE:
-            for i in range(self.node_length[value >> 3]):
-                steps += self._steps(self.items[self.node_first[value >> 3] + i])
-        return steps[:8]
+            return self.objects[value >> 3].steps
+        if kind != 0 and kind != RESULT_NODE and depth > 0:
+            for i in range(self._length(value)):
+                steps += self._steps(self.items[self.node_first[value >> 3] + i], depth - 1)
+                if len(steps) >= 8:
+                    break
+        return steps
 
     @cython.cfunc
     def _build(self) -> cython.void:
         target: cython.int
         state: cython.int
+        node: cython.int
+        first: cython.longlong
         self._need(2)
         self.sp -= 1
         state = self.stack[self.sp]
         target = self.stack[self.sp - 1]
         self._call_site(0x62, target, state)
-        if target & 7 == NODE and self.node_kind[target >> 3] == RESULT_NODE:
+        if self._kind(target) == RESULT_NODE:
             self._used(target, BUILT)
-            first: cython.longlong = self.node_first[target >> 3]
+            first = self.node_first[target >> 3]
             self.items[first + 3] = state
-            if self.splice is not None and self.callee_name(self.items[first + 1]) in self.carriers:
+            if self.has_carriers and self.splice is not None and self._flags(target) & CARRIER:
                 self.position = self.splice(self, target, self.position)
+                self.frame_end = 0
+                # From here on the array is on the stack, while the memo still has what announced it.
+                node = self._node(RESULT_NODE)
+                if node & 7 == NODE and self._make_room(node >> 3, 4):
+                    first = self.node_first[target >> 3]
+                    self._set_result(node, self.items[first], self.items[first + 1], self.items[first + 2], state)
+                    self.stack[self.sp - 1] = node
+                return
+            if self.has_carriers and self._is_carrier(state):
+                self._raise_flags(target, CARRIER)
         elif target & 7 != NODE:
             self.note("build-on-" + ("global" if target & 7 in (GLOBAL, OBJECT) else "literal"), self.opcode_at)
+        self._escape(state, 4)
 
     @cython.cfunc
     def _used(self, value: cython.int, use: cython.int) -> cython.void:
         """Note what became of a call's result."""
-        if value & 7 == NODE and self.node_kind[value >> 3] == RESULT_NODE:
+        if self._kind(value) == RESULT_NODE:
             site = self.calls[self.items[self.node_first[value >> 3]]]
             site.uses |= use
 
@@ -1110,27 +1519,46 @@ class Machine:
 
     # --- reading abstract values -----------------------------------------------------------------
 
-    def literal(self, value: cython.int):
-        """The str or bytes that a TEXT, BYTES or far literal stands for, as the unpickler decodes it."""
-        at: cython.longlong
-        if value & 7 == OBJECT:
-            at = self.objects[value >> 3].offset
-        else:
-            at = self.start + (value >> 3)
+    @cython.cfunc
+    def _span(self, at: cython.longlong) -> tuple:
+        """Offset and length of the argument of the string or bytes opcode at `at`."""
         code: cython.int = self.buffer[at]
-        limit = self.limits.literal_bytes
         if code == 0x8C or code == 0x55 or code == 0x43:
-            raw = self.data[at + 2 : at + 2 + self.buffer[at + 1]]
-        elif code == 0x58 or code == 0x54 or code == 0x42:
-            raw = self.data[at + 5 : at + 5 + min(self._little(at + 1, 4), limit)]
-        elif code == 0x8D or code == 0x8E:
-            raw = self.data[at + 9 : at + 9 + min(self._little(at + 1, 8), limit)]
-        else:
-            newline = self.data.find(b"\n", at + 1, self.end)
-            return _text_line(code, bytes(self.data[at + 1 : min(newline, at + 1 + limit)]))
-        if code == 0x43 or code == 0x42 or code == 0x8E:
+            return at + 2, self.buffer[at + 1]
+        if code == 0x58 or code == 0x54 or code == 0x42:
+            return at + 5, self._little(at + 1, 4)
+        if code == 0x8D or code == 0x8E or code == 0x96:
+            return at + 9, self._little(at + 1, 8)
+        return at + 1, self.data.find(b"\n", at + 1, self.end) - at - 1
+
+    def literal(self, value: cython.int, limit: cython.longlong = 0):
+        """The str or bytes that a TEXT, BYTES or FAR stands for, as the unpickler decodes it.
+
+        At most `limit` bytes of it are read, by default as many as the limits have for one literal.
+        """
+        at: cython.longlong = self._offset(value)
+        begin: cython.longlong
+        length: cython.longlong
+        begin, length = self._span(at)
+        code: cython.int = self.buffer[at]
+        raw = self.data[begin : begin + min(length, limit or self.limits.literal_bytes)]
+        if code == 0x43 or code == 0x42 or code == 0x8E or code == 0x96:
             return raw
-        return raw.decode("latin-1" if code == 0x54 or code == 0x55 else "utf-8", "replace")
+        if code == 0x54 or code == 0x55:
+            return raw.decode("latin-1")
+        if code == 0x58 or code == 0x8C or code == 0x8D:
+            return raw.decode("utf-8", "replace")
+        return text_line(code, bytes(raw))
+
+    def span(self, value: cython.int):
+        """(offset, length) of the bytes of a literal in the stream; of a folded one only where the stream begins."""
+        if value & 7 == OBJECT:
+            return self.start, 0
+        return self._span(self._offset(value))
+
+    def argument(self, value: cython.int, limit: cython.longlong):
+        """A literal, folded or in the stream, of which at most `limit` bytes are read."""
+        return self.objects[value >> 3].value if value & 7 == OBJECT else self.literal(value, limit)
 
     def callee_name(self, value: cython.int):
         """Canonical name of a GLOBAL or resolved reference; empty for anything else."""
@@ -1154,14 +1582,14 @@ class Machine:
             if isinstance(entry, Reference):
                 return (entry.kind, entry.name, entry.steps)
             return ("literal", "", ())
-        if tag == NODE and self.node_kind[value >> 3] == RESULT_NODE:
+        if self._kind(value) == RESULT_NODE:
             first: cython.longlong = self.node_first[value >> 3]
             site = self.calls[self.items[first]]
             if site.opcode == 0x50 or site.opcode == 0x51:
                 return ("persistent", "", ())
             callee = self.items[first + 1]
             depth = 0
-            while callee & 7 == NODE and self.node_kind[callee >> 3] == RESULT_NODE and depth < 8:
+            while self._kind(callee) == RESULT_NODE and depth < 8:
                 callee = self.items[self.node_first[callee >> 3] + 1]
                 depth += 1
             if callee & 7 == NODE:
@@ -1172,20 +1600,28 @@ class Machine:
 
     def parts(self, value: cython.int):
         """(kind, abstract items, cut) of a NODE; `kind` is one of ``tuple list dict set result``."""
-        index: cython.longlong = value >> 3
-        first: cython.longlong = self.node_first[index]
+        first: cython.longlong = self.node_first[value >> 3]
         kinds = ("", "tuple", "list", "dict", "set", "result")
-        kept = [self.items[first + i] for i in range(self.node_length[index])]
-        return kinds[self.node_kind[index]], kept, bool(self.node_flags[index] & CUT)
+        kept = [self.items[first + i] for i in range(self._length(value))]
+        return kinds[self._kind(value)], kept, bool(self._flags(value) & CUT)
 
     def value(self, value: cython.int, depth: cython.int = 3):
-        """Python value of an abstract one where it is a literal; other things become :class:`Reference`,
-        :class:`Instance` or :data:`UNKNOWN`."""
-        tag: cython.int = value & 7
+        """Python value of an abstract one where it is a literal; other things become
+        :class:`~.values.Reference`, :class:`~.values.Instance` or :data:`~.values.UNKNOWN`."""
+        self.room = VALUES
+        return self._value(value, depth)
+
+    @cython.cfunc
+    def _value(self, value: cython.int, depth: cython.int) -> object:
+        tag: cython.int = self._tag(value)
+        self.room -= 1
+        self.work += 3
         if tag == INT:
-            return value >> 3
+            return self._number(value)
         if tag == TEXT or tag == BYTES:
-            return self.literal(value)
+            literal = self.literal(value)
+            self.work += len(literal) >> 6
+            return bytearray(literal) if self.buffer[self._offset(value)] == 0x96 else literal
         if tag == SCALAR:
             return _SCALARS.get(value >> 3, UNKNOWN)
         if tag == GLOBAL:
@@ -1193,135 +1629,31 @@ class Machine:
             return Reference(kind, name, steps)
         if tag == OBJECT:
             entry = self.objects[value >> 3]
-            if isinstance(entry, FarLiteral):
-                return self.literal(value)
             return entry.value if isinstance(entry, Literal) else entry
-        if depth <= 0:
+        if depth <= 0 or self.room < 0:
             return UNKNOWN
         kind, kept, cut = self.parts(value)
         if kind == "result":
-            return Instance(self.reference(value)[1], self.value(kept[2], depth - 1), self.value(kept[3], depth - 1))
-        if cut:
+            name = self.reference(value)[1]
+            state = None if kept[3] == UNSET else self._value(kept[3], depth - 1)
+            return Instance(name, self._value(kept[2], depth - 1), state)
+        if cut or self._flags(value) & SHARED:
             return UNKNOWN
-        values = [self.value(item, depth - 1) for item in kept]
+        values = [self._value(item, depth - 1) for item in kept]
         if kind == "tuple":
             return tuple(values)
+        if kind == "set":
+            return UNKNOWN
         if kind == "dict":
-            return {
-                name: item
-                for name, item in zip(values[::2], values[1::2], strict=False)
-                if isinstance(name, (str, int, bytes))
-            }  # fmt: skip
+            known = {}
+            for i in range(0, len(values) - 1, 2):
+                if not isinstance(values[i], (str, int, bytes)):
+                    return UNKNOWN  # it may be equal to any other key
+                known[values[i]] = values[i + 1]
+            return known
         return values
 
 
-class FarLiteral:
-    """A string or bytes whose opcode lies too far into the stream for an abstract value."""
-
-    __slots__ = ("offset", "tag", "value")
-
-    def __init__(self, offset, tag):
-        self.offset = offset
-        self.tag = tag
-        self.value = ""
-
-
-class Instance:
-    """The result of a call, as far as it is known: callee name, arguments, BUILD state."""
-
-    __slots__ = ("arguments", "callee", "state")
-
-    def __init__(self, callee, arguments, state):
-        self.callee = callee
-        self.arguments = arguments
-        self.state = state
-
-
-class Unknown:
-    """The one value of which nothing is known; see :data:`UNKNOWN`."""
-
-    __slots__ = ()
-
-    def __repr__(self):
-        return "UNKNOWN"
-
-
-UNKNOWN = Unknown()
 _SCALARS = {
     NONE_SCALAR: None, TRUE_SCALAR: True, FALSE_SCALAR: False, EMPTY_TUPLE_SCALAR: (),
 }  # fmt: skip
-
-
-def _storage(view):
-    """The array behind a typed memoryview (the list itself where nothing is compiled)."""
-    if cython.compiled:
-        return array("i", bytes(view))
-    return view
-
-
-def _text_line(code, raw):
-    """Argument of STRING, UNICODE or another text opcode, decoded."""
-    if code == 0x56:
-        return raw.decode("raw-unicode-escape", "replace")
-    if code == 0x53:
-        raw = raw.strip()
-        size = len(raw)
-        if size >= 2 and raw[0] == raw[size - 1] and raw[:1] in (b"'", b'"'):
-            raw = raw[1 : size - 1]
-        return _unescaped(raw).decode("latin-1")
-    return raw.decode("utf-8", "replace")
-
-
-def _unescaped(raw):
-    """Bytes with Python 2's escapes resolved. ``codecs.escape_decode`` warns of unknown ones, this keeps them."""
-    if b"\\" not in raw:
-        return raw
-    made = bytearray()
-    at: cython.longlong = 0
-    size: cython.longlong = len(raw)
-    while at < size:
-        code = raw[at]
-        at += 1
-        if code != 0x5C or at >= size:
-            made.append(code)
-            continue
-        code = raw[at]
-        at += 1
-        if code == 0x78 and _digits(raw[at : at + 2], _HEX) == 2:
-            made.append(int(raw[at : at + 2], 16))
-            at += 2
-        elif 0x30 <= code <= 0x37:
-            count = 1 + _digits(raw[at : at + 2], _OCTAL)
-            made.append(int(raw[at - 1 : at - 1 + count], 8) & 0xFF)
-            at += count - 1
-        elif code in _ESCAPES:
-            made.extend(_ESCAPES[code])
-        else:
-            made.append(0x5C)
-            made.append(code)
-    return bytes(made)
-
-
-def _digits(raw, allowed):
-    """How many bytes of `raw`, from its begin, are in `allowed`."""
-    count = 0
-    for code in raw:
-        if code not in allowed:
-            break
-        count += 1
-    return count
-
-
-_HEX = b"0123456789abcdefABCDEF"
-_OCTAL = b"01234567"
-_ESCAPES = {
-    0x0A: b"", 0x22: b'"', 0x27: b"'", 0x5C: b"\\", 0x61: b"\a", 0x62: b"\b", 0x66: b"\f", 0x6E: b"\n", 0x72: b"\r",
-    0x74: b"\t", 0x76: b"\v",
-}  # fmt: skip
-
-
-def describe_literal(literal, is_bytes):
-    """Class of a literal, prefixed by its type."""
-    from safepickle.bytecode.literals import looks_like, looks_like_bytes
-
-    return "b:" + looks_like_bytes(literal) if is_bytes else looks_like(literal)

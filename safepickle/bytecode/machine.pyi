@@ -4,6 +4,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from ..limits import Limits
+from .values import CallSite, Reference
 
 BUILT: Final = 1
 DROPPED: Final = 2
@@ -13,47 +14,16 @@ USED: Final = 16
 RESULT_USES: tuple[tuple[int, str], ...]
 NOTHING: int
 
-class Unknown: ...
-
-UNKNOWN: Unknown
-
-class Stop(Exception):
-    reason: str
-    offset: int
-    def __init__(self, reason: str, offset: int) -> None: ...
-
-class Reference:
-    kind: str
-    name: str
-    steps: tuple[str, ...]
-    def __init__(self, kind: str, name: str, steps: tuple[str, ...] = ()) -> None: ...
-
-class Literal:
-    value: Any
-    steps: tuple[str, ...]
-    def __init__(self, value: Any, steps: tuple[str, ...] = ()) -> None: ...
-
-class Instance:
-    callee: str
-    arguments: Any
-    state: Any
-    def __init__(self, callee: str, arguments: Any, state: Any) -> None: ...
-
-class CallSite:
-    opcode: int
-    callee: int
-    arguments: int
-    offset: int
-    depth: int
-    count: int
-    uses: int
-
 class Machine:
     data: bytes | mmap.mmap
     start: int
     end: int
     position: int
     executed: int
+    searched: int
+    frame_end: int
+    straddled: int
+    straddled_frame: int
     nodes: int
     limits: Limits
     declared: int
@@ -63,6 +33,7 @@ class Machine:
     calls: list[CallSite]
     oddities: dict[str, list[Any]]
     literals: list[tuple[int, int]]
+    encoded: list[tuple[int, int]]
     def __init__(
         self,
         data: bytes | mmap.mmap,
@@ -76,12 +47,17 @@ class Machine:
         carriers: Container[str] = ...,
     ) -> None: ...
     def run(self) -> str: ...
+    def run_on(self) -> str: ...
+    @property
+    def at_stop(self) -> bool: ...
     @property
     def stopped_at(self) -> int: ...
     @property
     def opcode_counts(self) -> dict[int, int]: ...
     def note(self, kind: str, offset: int, detail: str = "") -> None: ...
-    def literal(self, value: int) -> str | bytes: ...
+    def literal(self, value: int, limit: int = 0) -> str | bytes: ...
+    def span(self, value: int) -> tuple[int, int]: ...
+    def argument(self, value: int, limit: int) -> str | bytes: ...
     def callee_name(self, value: int) -> str: ...
     def reference(self, value: int) -> tuple[str, str, tuple[str, ...]]: ...
     def parts(self, value: int) -> tuple[str, list[int], bool]: ...

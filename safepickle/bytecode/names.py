@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 
 _IMPORT_MAPPING: dict[str, str] = IMPORT_MAPPING
@@ -20,3 +21,13 @@ def canonical(module: str, name: str) -> str:
     elif module in _IMPORT_MAPPING:
         module = _IMPORT_MAPPING[module]
     return f"{module}.{head}{dot}{rest}"
+
+
+def shortened(name: str) -> str:
+    """A name of at most 512 characters: both ends of a longer one, of which the last says what is named."""
+    return name if len(name) <= 512 else f"{name[:248].rstrip('.')}.cut_{name[-259:]}"
+
+
+def is_stdlib(name: str) -> bool:
+    """Whether the top-level module is one of this interpreter's standard library."""
+    return name.partition(".")[0] in sys.stdlib_module_names

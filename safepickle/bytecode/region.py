@@ -11,21 +11,29 @@ from time import monotonic
 from ..limits import Limits
 from ..record import Record
 from .arrays import ArrayCarriers, array_layout
-from .describe import describe_call, describe_import, describe_oddities
+from .carried import MAGICS, begins_like_file, decodings
+from .describe import Describer
 from .folding import FOLDABLE, fold
-from .machine import Machine, Stop
-from .opcodes import NAMES, PROTOCOLS
+from .machine import Machine
+from .opcodes import CODES, NAMES, PROTOCOLS
+from .resync import candidates, read_across
 from .trace import Coverage, Oddity, Place, Trace
+from .values import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Buffer = bytes | mmap.mmap
+    Unwrap = Callable[[bytes, Place], "Found"]
 
 CARRIERS = ArrayCarriers()
-_INST_REACH = 512
+_WHOLE_LITERAL = 1 << 28
+"""Bytes of a literal in disguise that are decoded."""
+_FRAMES_LEFT = 16
+"""Streams that end before their frame does, behind whose frames the next stream is looked for."""
+_NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
 _ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as stripping them off
 
 
@@ -37,6 +45,7 @@ class Budget:
         self.deadline = monotonic() + limits.seconds
         self.streams = limits.streams
         self.depth = limits.depth
+        self.unpacked = limits.unpacked_bytes
 
 
 class Found(Record):
@@ -54,7 +63,7 @@ def trace_region(
     place: Place,
     budget: Budget,
     raw_tail: bool = False,
-    unwrap: Callable[[bytes, Place], tuple[Trace, ...]] | None = None,
+    unwrap: Unwrap | None = None,
 ) -> Found:
     """Trace every stream of ``data[start:end]``.
 
@@ -71,7 +80,7 @@ def trace_region(
     raw_tail
         Whether the format puts raw bytes behind its streams (torch's legacy files), so that they are no oddity.
     unwrap
-        Opens a literal that begins like a file and returns the streams in it.
+        Opens a literal that begins like a file and returns what is in it.
 
     Returns
     -------
@@ -89,7 +98,7 @@ class _Region:
         end: int,
         place: Place,
         budget: Budget,
-        unwrap: Callable[[bytes, Place], tuple[Trace, ...]] | None,
+        unwrap: Unwrap | None,
     ) -> None:
         self.data = data
         self.start = start
@@ -100,23 +109,42 @@ class _Region:
         self.traces: list[Trace] = []
         self.oddities: list[Oddity] = []
         self.complete = True
+        self.tries = 4096.0 + (end - start) / 256
+        self.frames_left: list[int] = []
+        self.last: Machine | None = None
 
     def read(self, raw_tail: bool) -> Found:
         position = self._contiguous(self.start, first=True)
+        for frame_end in self.frames_left[:_FRAMES_LEFT]:
+            # the unpickler in Python has read the whole frame when it is asked for the next stream
+            if all(trace.offset != frame_end - self.start for trace in self.traces):
+                position = max(position, self._contiguous(frame_end, first=False))
         if position < self.end and not self._blank(position):
             later = len(self.traces)
-            for candidate in self._candidates(position):
-                if candidate < position:
-                    continue
-                if monotonic() > self.budget.deadline:
-                    self._give_up("budget:seconds", candidate)
-                    break
-                position = max(self._contiguous(candidate, first=False), position)
+            position = self._resync(position)
             if len(self.traces) > later:
                 self.oddities.append(Oddity("stream-after-junk", self.traces[later].offset))
             elif not raw_tail and self.traces and self.traces[-1].coverage.state == "complete":
                 self.oddities.append(Oddity("trailing-bytes", position - self.start, self.end - position))
         return Found(tuple(self.traces), tuple(self.oddities), self.complete)
+
+    def _resync(self, position: int) -> int:
+        """Read the streams that begin anywhere behind `position`; return the offset behind the last one."""
+        sign = -1
+        for candidate, named_at in candidates(self.data, position, self.end):
+            if candidate < position and named_at != sign:
+                continue
+            if monotonic() > self.budget.deadline:
+                self._give_up("budget:seconds", candidate)
+                break
+            if self.tries <= 0:
+                self._give_up("budget:streams", candidate)
+                break
+            known = len(self.traces)
+            behind = self._contiguous(candidate, first=False)
+            if len(self.traces) > known:
+                position, sign = max(behind, position), named_at
+        return position
 
     def _give_up(self, kind: str, position: int) -> None:
         self.complete = False
@@ -128,20 +156,51 @@ class _Region:
             if self.budget.streams <= 0:
                 self._give_up("budget:streams", position)
                 return self.end
-            trace, behind = self._stream(position)
-            stopped = trace.coverage.state != "complete"
+            trace, machine = self._stream(position)
+            behind = machine.position
+            stopped = not machine.at_stop
+            if stopped and not first:
+                self.tries -= 1 + (machine.executed + machine.searched / 16) / 64
+                self._load_again(position, trace)
             if stopped and not first and not _credible(trace):
                 return position
             if not stopped and not first and not (trace.imports or trace.calls) and self._inside_junk(position):
                 return behind
             self.traces.append(trace)
             self.budget.streams -= 1
-            if stopped:
+            if trace.coverage.state != "complete":
                 self.complete = False
+            if stopped:
                 return max(position + 1, self.start + trace.coverage.offset)
+            if behind < machine.frame_end <= self.end:
+                self.frames_left.append(machine.frame_end)
+            self.last = machine
             first = False
             position = behind
         return position
+
+    def _load_again(self, position: int, trace: Trace) -> None:
+        """Read the stream as an unpickler does that has read the one before it: with its memo."""
+        if trace.coverage.reason != "unset memo key" or self.last is None or self.last.position != position:
+            return
+        machine, self.last = self.last, None
+        known, opcodes = machine.executed, machine.opcode_counts
+        reason = machine.run_on()
+        self.tries -= (machine.executed - known) / 64
+        machine.note("memo-of-earlier-stream", position)
+        again = self._trace(machine, position, reason, ())
+        calls = tuple(call for call in again.calls if call.offset >= trace.coverage.offset)
+        if calls:
+            self.complete = False
+            counts = {name: count - opcodes.get(CODES[name], 0) for name, count in again.opcodes.items()}
+            self.traces.append(
+                again.replace(
+                    opcodes={name: count for name, count in counts.items() if count},
+                    calls=calls,
+                    imports=tuple(entry for entry in again.imports if entry.offset >= 0),
+                    oddities=tuple(oddity for oddity in again.oddities if oddity.offset >= 0),
+                )
+            )
 
     def _inside_junk(self, position: int) -> bool:
         """Whether the bytes before `position` belong to no stream."""
@@ -156,41 +215,45 @@ class _Region:
             position += len(chunk)
         return True
 
-    def _candidates(self, position: int) -> Iterator[int]:
-        """Offsets behind `position` at which a stream could begin, in order."""
-        import re
-
-        name = rb"[A-Za-z_][A-Za-z0-9_.]{0,200}"
-        pattern = re.compile(
-            rb"\x80[\x00-\x05]|c" + name + rb"\r?\n" + name + rb"\r?\n|i" + name + rb"\r?\n" + name + rb"\r?\n"
-            rb"|\x8c[\x01-\xff]" + name + rb"[\x94q]?.?\x8c[\x01-\xff]" + name + rb"[\x94q]?.?\x93"
-        )
-        for match in pattern.finditer(self.data, position, self.end):
-            at = match.start()
-            if self.data[at] == 0x69:  # INST needs the MARK before its arguments
-                mark = self.data.rfind(b"(", max(position, at - _INST_REACH), at)
-                while mark >= 0:
-                    yield mark
-                    mark = self.data.rfind(b"(", max(position, at - _INST_REACH), mark)
-            else:
-                yield at
-
-    def _stream(self, position: int) -> tuple[Trace, int]:
-        """Trace of the stream at `position`, and the offset behind it."""
-        spliced: list[tuple[int, int]] = []
+    def _stream(self, position: int) -> tuple[Trace, Machine]:
+        """Trace of the stream at `position`, and the machine that has executed it."""
+        arrays: list[int] = []
         children: list[Trace] = []
 
         def splice(machine: Machine, node: int, at: int) -> int:
-            behind = self._array(machine, node, at, children)
-            spliced.append((at, behind))
-            return behind
+            arrays.append(at)
+            return self._array(machine, node, at, children)
 
         machine = self._machine(position, splice)
         reason = machine.run()
-        if spliced:
-            children.extend(self._second_reading(position, spliced[0][0]))
+        if arrays:
+            children.extend(self._second_reading(position, arrays[0]))
         children.extend(self._children(machine))
-        return self._trace(machine, position, reason, tuple(children)), machine.position
+        children.extend(self._reading_of_frames(machine, position, bool(reason)))
+        return self._trace(machine, position, reason, tuple(children)), machine
+
+    def _reading_of_frames(self, machine: Machine, position: int, stopped: bool) -> list[Trace]:
+        """What the unpickler in C makes of a stream in a file: it loses the rest of a frame that is too short.
+
+        What it wants to read in one go and is not all in the frame, it reads from behind the frame.
+        """
+        opcode, frame_end = machine.straddled, machine.straddled_frame
+        if opcode < 0 and stopped and machine.stopped_at < machine.frame_end:
+            opcode, frame_end = machine.stopped_at, machine.frame_end
+        lost = read_across(self.data, opcode, frame_end, self.end) if opcode >= 0 else -1
+        if lost < 0:
+            return []
+        if self.budget.depth <= 0 or self.end - position > _WHOLE_LITERAL:
+            machine.note("budget:depth", opcode)
+            return []
+        left = bytes(self.data[position:lost]) + bytes(self.data[frame_end : self.end])
+        place = (*self.place, ("frame", str(frame_end - self.start)))
+        self.budget.depth -= 1
+        try:
+            trace = _Region(left, 0, len(left), place, self.budget, self.unwrap)._stream(0)[0]
+        finally:
+            self.budget.depth += 1
+        return [trace] if _credible(trace) else []
 
     def _machine(self, position: int, splice: Callable[[Machine, int, int], int] | None) -> Machine:
         return Machine(
@@ -198,6 +261,9 @@ class _Region:
         )
 
     def _trace(self, machine: Machine, position: int, reason: str, children: tuple[Trace, ...]) -> Trace:
+        describer = Describer(machine, position)
+        imports = tuple(describer.import_(entry) for entry in machine.imports)
+        calls = tuple(describer.call(site) for site in machine.calls)
         stopped_at = machine.stopped_at
         budgets = sorted(kind for kind in machine.oddities if kind.startswith("budget:"))
         if reason:
@@ -207,7 +273,7 @@ class _Region:
         else:
             state, offset = "complete", 0
         behind = stopped_at if reason else machine.position
-        if state == "limited" or any(_limited(child) for child in children):
+        if state == "limited" or budgets or any(_limited(child) for child in children):
             self.complete = False
         counts = machine.opcode_counts
         return Trace(
@@ -217,11 +283,11 @@ class _Region:
             protocol=(machine.declared, max((PROTOCOLS[code] for code in counts if code in PROTOCOLS), default=0)),
             opcodes={NAMES[code]: count for code, count in sorted(counts.items()) if code in NAMES},
             coverage=Coverage(state, reason, offset, behind - position, (self.end if reason else behind) - position),
-            imports=tuple(describe_import(entry, position) for entry in machine.imports),
-            calls=tuple(describe_call(machine, site, position) for site in machine.calls),
-            oddities=describe_oddities(machine, position),
+            imports=imports,
+            calls=calls,
+            oddities=describer.oddities(),
             children=children,
-        )  # fmt: skip
+        )
 
     # --- raw arrays ------------------------------------------------------------------------------
 
@@ -231,108 +297,122 @@ class _Region:
         layout = array_layout(machine.value(kept[3], 6))
         if layout is None:
             raise Stop("joblib array of unknown size", -1)
+        if machine.frame_end > position:
+            raise Stop("joblib array inside a frame", -1)  # joblib would look for it behind the frame
         size, aligned = layout
         if size < 0:  # joblib pickles object arrays with a plain pickler of their own
-            trace, behind = self._stream(position)
-            children.append(trace)
-            self.budget.streams -= 1
-            if trace.coverage.state != "complete":
-                raise Stop("damaged object array", -1)
-            return behind
+            return self._object_array(position, children)
         if aligned and position < self.end:
             position += 1 + self.data[position]
         if position + size > self.end:
             raise Stop("truncated", -1)
         return position + size
 
+    def _object_array(self, position: int, children: list[Trace]) -> int:
+        """Offset behind the pickle of an object array, whose Trace joins `children`."""
+        if self.budget.depth <= 0:
+            raise Stop("budget:depth", -1)
+        if self.budget.streams <= 0:
+            raise Stop("budget:streams", -1)
+        self.budget.streams -= 1
+        self.budget.depth -= 1
+        try:
+            trace, machine = self._stream(position)
+        finally:
+            self.budget.depth += 1
+        children.append(trace)
+        if trace.coverage.state != "complete":
+            raise Stop("damaged object array", -1)
+        if machine.frame_end > machine.position:
+            raise Stop("object array ends before its frame", -1)  # where joblib goes on depends on its version
+        return machine.position
+
     def _second_reading(self, position: int, first_array: int) -> tuple[Trace, ...]:
         """What a reader that knows no raw arrays makes of the stream, where it gets behind the first one."""
         machine = self._machine(position, None)
         reason = machine.run()
-        later = [entry for entry in machine.imports if entry[3] >= first_array and _plausible(entry[0])]
-        if not later:
+        children = tuple(child for child in self._children(machine, first_array) if _credible(child))
+        later = any(entry[3] >= first_array and _plausible(entry[0]) for entry in machine.imports) or any(
+            site.offset >= first_array and site.opcode != 0x62 and machine.reference(site.callee)[0] in _NAMED
+            for site in machine.calls
+        )
+        if not later and not children:
             return ()
         machine.note("read-differs-without-arrays", first_array)
-        return (self._trace(machine, position, reason, ()),)
+        return (self._trace(machine, position, reason, children),)
 
     # --- pickles in literals ---------------------------------------------------------------------
 
-    def _children(self, machine: Machine) -> list[Trace]:
-        """Streams inside the stream's literals."""
+    def _children(self, machine: Machine, since: int = 0) -> list[Trace]:
+        """Streams inside the stream's literals, those at `since` and behind."""
         found: list[Trace] = []
+        literals = [literal for literal in machine.literals if literal[0] >= since]
+        encoded = [value for value, at in machine.encoded if at >= since]
         if self.budget.depth <= 0:
-            if machine.literals:
-                machine.note("budget:depth", machine.literals[0][0])
+            if literals or encoded:
+                machine.note("budget:depth", literals[0][0] if literals else machine.stopped_at)
             return found
         self.budget.depth -= 1
         try:
-            for at, length in machine.literals:
-                if self.budget.streams <= 0 or monotonic() > self.budget.deadline:
-                    machine.note("budget:children", at)
+            for at, length in literals:
+                if self._spent(machine, at):
                     break
-                found.extend(self._literal(at, length))
-            for literal, step in _encoded_arguments(machine):
-                found.extend(self._unwrapped(literal, step))
+                step = ("literal", str(at - self.start))
+                if self.data[at] == 0x80:
+                    inner = _Region(self.data, at, at + length, (*self.place, step), self.budget, self.unwrap)
+                    found.extend(_noted(machine, inner.read(raw_tail=True), at, _worth))
+                else:
+                    found.extend(self._unwrapped(machine, bytes(self.data[at : at + length]), step, at))
+            tried = {at for at, _length in literals}
+            known: set[int] = set()
+            for value in encoded:
+                at = machine.span(value)[0]
+                if self._spent(machine, at):
+                    break
+                found.extend(self._decoded(machine, value, at in tried, known))
         finally:
             self.budget.depth += 1
         return found
 
-    def _literal(self, at: int, length: int) -> tuple[Trace, ...]:
-        if self.data[at] == 0x80:
-            place = (*self.place, ("literal", str(at - self.start)))
-            region = _Region(self.data, at, at + length, place, self.budget, self.unwrap)
-            traces = tuple(trace for trace in region.read(raw_tail=True).traces if _worth(trace))
-            return traces
-        return self._unwrapped(bytes(self.data[at : at + length]), ("literal", str(at - self.start)))
+    def _spent(self, machine: Machine, at: int) -> bool:
+        """Whether nothing may be opened any more, which is noted."""
+        if self.budget.streams > 0 and monotonic() <= self.budget.deadline:
+            return False
+        machine.note("budget:children", at)
+        return True
 
-    def _unwrapped(self, literal: bytes, step: tuple[str, str]) -> tuple[Trace, ...]:
+    def _decoded(self, machine: Machine, value: int, tried: bool, known: set[int]) -> list[Trace]:
+        """Streams in an argument that may be encoded.
+
+        `tried` when its bytes as they are were looked at; `known` has the hashes of what was, since a text and
+        what it is decoded to by the stream itself both come by here.
+        """
+        found: list[Trace] = []
+        at, length = machine.span(value)
+        if length > _WHOLE_LITERAL:
+            machine.note("budget:literal_bytes", at)
+        for index, data in enumerate(decodings(machine.argument(value, _WHOLE_LITERAL))):
+            if (index or not tried) and begins_like_file(data) and hash(data) not in known:
+                known.add(hash(data))
+                found.extend(self._unwrapped(machine, data, ("argument", str(at - self.start)), at))
+        return found
+
+    def _unwrapped(self, machine: Machine, literal: bytes, step: tuple[str, str], at: int) -> list[Trace]:
         place = (*self.place, step)
-        if literal[:1] == b"\x80":
-            region = _Region(literal, 0, len(literal), place, self.budget, self.unwrap)
-            return tuple(trace for trace in region.read(raw_tail=True).traces if _worth(trace))
+        if literal[:2] not in MAGICS or literal[:1] == b"\x80":
+            found = _Region(literal, 0, len(literal), place, self.budget, self.unwrap).read(raw_tail=True)
+            return _noted(machine, found, at, _worth if literal[:1] == b"\x80" else _credible)
         if self.unwrap is None:
-            return ()
-        return tuple(trace for trace in self.unwrap(literal, place) if _worth(trace))
+            return []
+        return _noted(machine, self.unwrap(literal, place), at, _worth)
 
 
-def _encoded_arguments(machine: Machine) -> Iterator[tuple[bytes, tuple[str, str]]]:
-    """String arguments of calls that decode to something that begins like a file."""
-    from .literals import looks_like
-
-    for site in machine.calls:
-        arguments = machine.value(site.arguments, 2)
-        for argument in arguments if isinstance(arguments, tuple) else ():
-            if isinstance(argument, bytes) and len(argument) >= 16 and argument[:1] not in (b"\x80",):
-                argument = argument.decode("latin-1")
-            if not isinstance(argument, str) or len(argument) < 16:
-                continue
-            step = ("argument", str(site.offset - machine.start))
-            decoded = _decode(argument, looks_like(argument))
-            if decoded is not None:
-                yield decoded, step
-
-
-def _decode(text: str, looks: str) -> bytes | None:
-    """Bytes behind a latin-1, hex or base64 text, when they begin like a file."""
-    from binascii import a2b_base64
-
-    try:
-        if looks == "pickle":
-            return text.encode("latin-1")
-        if looks == "hex":
-            raw = bytes.fromhex(text)
-        elif looks in ("base64", "identifier", "path", "text"):
-            raw = a2b_base64(text.replace("-", "+").replace("_", "/"), strict_mode=False)
-        else:
-            return None
-    except ValueError:
-        return None
-    return raw if raw[:2] in _MAGICS else None
-
-
-_MAGICS = frozenset((b"PK", b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZ", b"\xfd7")) | frozenset(
-    bytes((0x80, protocol)) for protocol in range(6)
-)
+def _noted(machine: Machine, found: Found, at: int, wanted: Callable[[Trace], bool]) -> list[Trace]:
+    """The wanted streams of a literal; budgets that ran out in it are noted in the stream that has it."""
+    for oddity in found.oddities:
+        if oddity.kind.startswith("budget:"):
+            machine.note(oddity.kind, at)
+    return [trace for trace in found.traces if wanted(trace)]
 
 
 def _plausible(name: str) -> bool:
