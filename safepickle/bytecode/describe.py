@@ -95,7 +95,7 @@ class Describer:
         return () if described.type == "tuple" and described.length == 0 else (described,)
 
     def _items(self, kept: list[int], depth: int) -> tuple[Descriptor, ...]:
-        shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if item & 7 in (4, 6)]
+        shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if self.machine.holds_callable(item)]
         return tuple(self._describe(item, depth) for item in shown)
 
     def _describe(self, value: int, depth: int) -> Descriptor:

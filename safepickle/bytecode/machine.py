@@ -164,9 +164,10 @@ class Machine:
     opcode_at = cython.declare(cython.longlong)
     executed = cython.declare(cython.longlong, visibility="readonly")
     searched = cython.declare(cython.longlong, visibility="readonly")
+    frame_at = cython.declare(cython.longlong, visibility="readonly")
     frame_end = cython.declare(cython.longlong, visibility="readonly")
     straddled = cython.declare(cython.longlong, visibility="readonly")
-    straddled_frame = cython.declare(cython.longlong, visibility="readonly")
+    straddled_frame = cython.declare(tuple, visibility="readonly")
     stack = cython.declare("int[::1]")
     stack_store = cython.declare(object)
     stack_size = cython.declare(cython.longlong)
@@ -240,9 +241,10 @@ class Machine:
         self.end = end
         self.executed = 0
         self.searched = 0
+        self.frame_at = 0
         self.frame_end = 0
         self.straddled = -1
-        self.straddled_frame = -1
+        self.straddled_frame = 0, 0
         self.limits = limits
         self.deadline = deadline
         self.splice = splice
@@ -504,7 +506,9 @@ class Machine:
             length += self.position
             if self.position < self.frame_end < length and self.straddled < 0:
                 self._straddle()
-            self.frame_end = max(self.frame_end, length)
+            if length > self.frame_end:
+                self.frame_end = length
+                self.frame_at = self.opcode_at
         elif code == 0x30:  # POP
             self.position = at
             if self.mp > 0 and self.marks[self.mp - 1] == self.sp:
@@ -583,7 +587,7 @@ class Machine:
         """The argument of the opcode before reaches over the end of a frame."""
         self.note("read-across-frame", self.opcode_at)
         self.straddled = self.opcode_at
-        self.straddled_frame = self.frame_end
+        self.straddled_frame = self.frame_at, self.frame_end
 
     def note(self, kind, offset, detail=""):
         """Count an oddity; the first one's offset and detail are kept."""
@@ -1052,6 +1056,8 @@ class Machine:
                 if self._kind(value) == RESULT_NODE:
                     flags |= HAS_RESULT
                     self._used(value, STORED)
+                elif i >= first + room and self._flags(value) & HAS_GLOBAL:
+                    self._keep_callable(node, value)
             else:
                 flags |= HAS_GLOBAL
                 if i >= first + room:
@@ -1062,7 +1068,7 @@ class Machine:
 
     @cython.cfunc
     def _keep_callable(self, node: cython.longlong, value: cython.int) -> cython.int:
-        """A callable joins a node that keeps no more items; MANY when there is no room even for it."""
+        """A callable, or what holds one, joins a node that keeps no more items; MANY when there is no room left."""
         i: cython.longlong
         length: cython.longlong = (self.node_meta[node] >> 9) & 63
         for i in range(length):
@@ -1447,6 +1453,8 @@ class Machine:
             return UNSET
         if isinstance(value, Reference):
             name = shortened(value.name)
+            if name in self.carriers:
+                self.has_carriers = True
             self.folded += 64 + len(name)
             return self._object(Reference(value.kind, name, (*value.steps, self.callee_name(callee))[:8]))
         self.folded += 64 + (len(value) if isinstance(value, (str, bytes, list, tuple)) else 0)
@@ -1604,6 +1612,14 @@ class Machine:
         kinds = ("", "tuple", "list", "dict", "set", "result")
         kept = [self.items[first + i] for i in range(self._length(value))]
         return kinds[self._kind(value)], kept, bool(self._flags(value) & CUT)
+
+    def holds_callable(self, value: cython.int):
+        """Whether a value is a callable, or a container that has one in it."""
+        tag: cython.int = value & 7
+        kind: cython.int = self._kind(value)
+        if kind != 0:
+            return kind != RESULT_NODE and self._flags(value) & HAS_GLOBAL != 0
+        return tag == GLOBAL or tag == OBJECT
 
     def value(self, value: cython.int, depth: cython.int = 3):
         """Python value of an abstract one where it is a literal; other things become

@@ -21,9 +21,10 @@ class Machine:
     position: int
     executed: int
     searched: int
+    frame_at: int
     frame_end: int
     straddled: int
-    straddled_frame: int
+    straddled_frame: tuple[int, int]
     nodes: int
     limits: Limits
     declared: int
@@ -61,4 +62,5 @@ class Machine:
     def callee_name(self, value: int) -> str: ...
     def reference(self, value: int) -> tuple[str, str, tuple[str, ...]]: ...
     def parts(self, value: int) -> tuple[str, list[int], bool]: ...
+    def holds_callable(self, value: int) -> bool: ...
     def value(self, value: int, depth: int = 3) -> Any: ...

@@ -109,7 +109,8 @@ class _Region:
         self.traces: list[Trace] = []
         self.oddities: list[Oddity] = []
         self.complete = True
-        self.tries = 4096.0 + (end - start) / 256
+        self.tries = 256.0 + (end - start) / 64
+        self.effort = 0.0
         self.frames_left: list[int] = []
         self.last: Machine | None = None
 
@@ -156,12 +157,13 @@ class _Region:
             if self.budget.streams <= 0:
                 self._give_up("budget:streams", position)
                 return self.end
+            before = self.effort
             trace, machine = self._stream(position)
             behind = machine.position
             stopped = not machine.at_stop
             if stopped and not first:
-                self.tries -= 1 + (machine.executed + machine.searched / 16) / 64
                 self._load_again(position, trace)
+                self.tries -= 1 + (self.effort - before) / 64
             if stopped and not first and not _credible(trace):
                 return position
             if not stopped and not first and not (trace.imports or trace.calls) and self._inside_junk(position):
@@ -186,7 +188,7 @@ class _Region:
         machine, self.last = self.last, None
         known, opcodes = machine.executed, machine.opcode_counts
         reason = machine.run_on()
-        self.tries -= (machine.executed - known) / 64
+        self.effort += machine.executed - known
         machine.note("memo-of-earlier-stream", position)
         again = self._trace(machine, position, reason, ())
         calls = tuple(call for call in again.calls if call.offset >= trace.coverage.offset)
@@ -225,7 +227,7 @@ class _Region:
             return self._array(machine, node, at, children)
 
         machine = self._machine(position, splice)
-        reason = machine.run()
+        reason = self._run(machine)
         if arrays:
             children.extend(self._second_reading(position, arrays[0]))
         children.extend(self._children(machine))
@@ -237,20 +239,25 @@ class _Region:
 
         What it wants to read in one go and is not all in the frame, it reads from behind the frame.
         """
-        opcode, frame_end = machine.straddled, machine.straddled_frame
+        opcode, (frame, frame_end) = machine.straddled, machine.straddled_frame
         if opcode < 0 and stopped and machine.stopped_at < machine.frame_end:
-            opcode, frame_end = machine.stopped_at, machine.frame_end
+            opcode, frame, frame_end = machine.stopped_at, machine.frame_at, machine.frame_end
         lost = read_across(self.data, opcode, frame_end, self.end) if opcode >= 0 else -1
         if lost < 0:
             return []
         if self.budget.depth <= 0 or self.end - position > _WHOLE_LITERAL:
             machine.note("budget:depth", opcode)
             return []
-        left = bytes(self.data[position:lost]) + bytes(self.data[frame_end : self.end])
+        length = (lost - frame - 9).to_bytes(8, "little")  # so that the frame ends where its rest was lost
+        left = b"".join(
+            (self.data[position : frame + 1], length, self.data[frame + 9 : lost], self.data[frame_end : self.end])
+        )
         place = (*self.place, ("frame", str(frame_end - self.start)))
         self.budget.depth -= 1
         try:
-            trace = _Region(left, 0, len(left), place, self.budget, self.unwrap)._stream(0)[0]
+            inner = _Region(left, 0, len(left), place, self.budget, self.unwrap)
+            trace = inner._stream(0)[0]
+            self.effort += inner.effort
         finally:
             self.budget.depth += 1
         return [trace] if _credible(trace) else []
@@ -259,6 +266,12 @@ class _Region:
         return Machine(
             self.data, position, self.end, self.budget.limits, self.budget.deadline, splice, fold, FOLDABLE, CARRIERS
         )
+
+    def _run(self, machine: Machine) -> str:
+        """Run to the end, of whose reason the machine tells, and count how much that took."""
+        reason = machine.run()
+        self.effort += machine.executed + machine.searched / 16
+        return reason
 
     def _trace(self, machine: Machine, position: int, reason: str, children: tuple[Trace, ...]) -> Trace:
         describer = Describer(machine, position)
@@ -330,7 +343,7 @@ class _Region:
     def _second_reading(self, position: int, first_array: int) -> tuple[Trace, ...]:
         """What a reader that knows no raw arrays makes of the stream, where it gets behind the first one."""
         machine = self._machine(position, None)
-        reason = machine.run()
+        reason = self._run(machine)
         children = tuple(child for child in self._children(machine, first_array) if _credible(child))
         later = any(entry[3] >= first_array and _plausible(entry[0]) for entry in machine.imports) or any(
             site.offset >= first_array and site.opcode != 0x62 and machine.reference(site.callee)[0] in _NAMED
