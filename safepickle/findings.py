@@ -22,6 +22,7 @@ _SUSPECT_LOOKS = {
     "bytecode": "compiled code", "pickle": "a pickle",
 }  # fmt: skip
 _LIMIT = 500
+"""Findings of one severity that are reported."""
 
 
 class Finding(Record):
@@ -67,12 +68,12 @@ def find(file: FileTrace, prevalence: Prevalence) -> tuple[Finding, ...]:
     prevalence
         How usual names are among benign files: a root sink that benign files use too weighs less.
     """
-    found: dict[tuple[str, str, str], Finding] = {}
+    found: dict[str, dict[tuple[str, str, str], Finding]] = {severity: {} for severity in reversed(SEVERITIES)}
     for finding in _all(file, prevalence):
-        found.setdefault((finding.rule, finding.callee, finding.title), finding)
-        if len(found) >= _LIMIT:
-            break
-    return tuple(sorted(found.values(), key=lambda finding: -SEVERITIES.index(finding.severity)))
+        alike = found[finding.severity]
+        if len(alike) < _LIMIT:
+            alike.setdefault((finding.rule, finding.callee, finding.title), finding)
+    return tuple([finding for alike in found.values() for finding in alike.values()])
 
 
 def place_text(place: Place) -> str:
@@ -143,7 +144,7 @@ def _of_call(trace: Trace, call: Call, prevalence: Prevalence) -> Iterator[Findi
 
 
 def _passed(call: Call, prevalence: Prevalence, where: tuple[str, int, str]) -> Iterator[Finding]:
-    for argument in _flatten(call.args):
+    for argument in flattened(call.args):
         if argument.ref is None or argument.type != "global":
             continue
         kind = sink_kind(argument.ref.name)
@@ -157,7 +158,7 @@ def _passed(call: Call, prevalence: Prevalence, where: tuple[str, int, str]) -> 
 
 
 def _unknown(call: Call, where: tuple[str, int, str]) -> Iterator[Finding]:
-    looks = [_SUSPECT_LOOKS[arg.looks] for arg in _flatten(call.args) if arg.looks in _SUSPECT_LOOKS]
+    looks = [_SUSPECT_LOOKS[arg.looks] for arg in flattened(call.args) if arg.looks in _SUSPECT_LOOKS]
     name = call.callee.name
     if looks and call.callee.kind != "result":
         yield Finding(
@@ -221,7 +222,8 @@ def _argument(argument: Descriptor) -> str:
     return {"none": "None"}.get(argument.type, f"<{argument.type}>")
 
 
-def _flatten(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+def flattened(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+    """Descriptors and the items within them."""
     for descriptor in descriptors:
         yield descriptor
-        yield from _flatten(descriptor.items)
+        yield from flattened(descriptor.items)

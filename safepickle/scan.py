@@ -6,12 +6,12 @@ import os
 from time import monotonic
 
 from .bytecode.region import Budget, Found, trace_region
-from .bytecode.trace import FileTrace, Oddity, Place, Trace
+from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace
 from .containers import open_file
 from .ensemble import Bundle, load
 from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Prevalence, extract
-from .findings import Finding, find
+from .findings import Finding, find, flattened
 from .limits import DEFAULT_LIMITS, Limits
 from .record import Record
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
     from typing import TypeVar
 
+    from .containers import Region
+
     Buffer = bytes | mmap.mmap
     T = TypeVar("T")
 
@@ -28,6 +30,7 @@ CHAMPION = os.path.join(os.path.dirname(__file__), "champion")
 """The model that ships with the package."""
 MAPPED_FROM = 1 << 20
 """Files of this size and more are mapped rather than read."""
+_FILLING = ("BUILD", "append", "extend", "setitem", "add")
 
 
 class Verdict(Record):
@@ -91,7 +94,8 @@ class Scanner:
     limits
         Budgets of one file.
     allow
-        Names (``module.name``) whose imports and calls are no evidence.
+        Names (``module.name``) whose imports and calls are no evidence. A call stays one that hands over a callable
+        which is not allowed, and so does a call of what an allowed name returned.
 
     Raises
     ------
@@ -196,7 +200,19 @@ def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) 
     unpacked = {id(region.data): len(region.data) for region in contents.regions if region.data is not data}
     budget.unpacked -= sum(unpacked.values())
     for region in contents.regions:
-        found = trace_region(
+        found = _trace_region(region, place, budget, unwrap)
+        streams.extend(found.traces)
+        oddities.extend(
+            oddity.replace(detail=oddity.detail or "/".join(member for _step, member in region.place if member))
+            for oddity in found.oddities
+        )
+        complete = complete and found.complete
+    return Found(tuple(streams), tuple(oddities), complete), contents.container
+
+
+def _trace_region(region: Region, place: Place, budget: Budget, unwrap: Callable[[bytes, Place], Found]) -> Found:
+    try:
+        return trace_region(
             region.data,
             region.start,
             region.end,
@@ -205,13 +221,10 @@ def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) 
             region.role == "legacy-torch",
             unwrap,
         )
-        streams.extend(found.traces)
-        oddities.extend(
-            oddity.replace(detail=oddity.detail or "/".join(member for _step, member in region.place if member))
-            for oddity in found.oddities
-        )
-        complete = complete and found.complete
-    return Found(tuple(streams), tuple(oddities), complete), contents.container
+    except Exception as error:
+        # A fault of ours in one part must not cost what the other parts give away.
+        reason = f"{type(error).__name__}: {error}"[:400]
+        return Found((), (Oddity("internal-error", region.start, 1, f"{reason}; please report this"),), False)
 
 
 def _with_file(path: str, use: Callable[[Buffer], T]) -> T:
@@ -268,11 +281,21 @@ def _without(trace: FileTrace, allow: frozenset[str]) -> FileTrace:
     def prune(stream: Trace) -> Trace:
         return stream.replace(
             imports=tuple(entry for entry in stream.imports if entry.name not in allow),
-            calls=tuple(call for call in stream.calls if call.callee.name not in allow),
+            calls=tuple(call for call in stream.calls if not _is_allowed(call, allow)),
             children=tuple(prune(child) for child in stream.children),
         )
 
     return trace.replace(streams=tuple(prune(stream) for stream in trace.streams))
+
+
+def _is_allowed(call: Call, allow: frozenset[str]) -> bool:
+    """Whether a call is only of what is allowed, or fills or builds what that returned."""
+    if call.callee.name not in allow:
+        return False
+    if call.callee.kind not in ("global", "attribute", "carrier"):
+        return call.callee.kind == "result" and call.opcode in _FILLING
+    handed = (argument.ref for argument in flattened(call.args) if argument.type == "global")
+    return all(ref is not None and ref.name in allow for ref in handed)
 
 
 def _model_finding(score: float, thresholds: Mapping[str, float]) -> Finding:

@@ -11,11 +11,15 @@ from __future__ import annotations
 import json
 
 from ..record import Record
+from .opcodes import CODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    R = TypeVar("R", bound=Record)
+    T = TypeVar("T")
 
 SCHEMA = 1
 """Version of the JSON form. Readers keep a loader for every older version."""
@@ -216,10 +220,12 @@ class FileTrace(Record):
         try:
             plain = json.loads(text)
             schema = plain.pop("schema")
-            load = LOADERS[schema]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a Trace of schema <= {SCHEMA}: {error!r}") from None
-        return load(plain)
+            if type(schema) is not int or schema not in LOADERS:
+                raise ValueError(f"schema {schema!r:.20}")
+            _check_depth(plain)
+            return LOADERS[schema](plain)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a Trace of schema <= {SCHEMA}: {error}") from None
 
 
 # --- redaction -----------------------------------------------------------------------------------
@@ -248,45 +254,116 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _descriptor(plain: dict[str, Any]) -> Descriptor:
-    if "ref" in plain:
-        plain["ref"] = _ref(plain["ref"])
-    if "items" in plain:
-        plain["items"] = tuple(_descriptor(item) for item in plain["items"])
-    return Descriptor(**plain)
+DEEPEST = 100
+"""Levels of lists and objects in a stored Trace; three for each stream within a stream."""
+LONGEST = 8192
+"""Characters of any text in a Trace; what is written is shorter."""
 
 
-def _ref(plain: dict[str, Any]) -> Ref:
-    if "steps" in plain:
-        plain["steps"] = tuple(plain["steps"])
-    return Ref(**plain)
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise ValueError("a text is none, or too long")
+    return value
 
 
-def _call(plain: dict[str, Any]) -> Call:
-    plain["callee"] = _ref(plain["callee"])
-    plain["args"] = tuple(_descriptor(arg) for arg in plain["args"])
-    plain["result"] = tuple(plain["result"])
-    return Call(**plain)
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError("a number of bytes, opcodes or sites is none")
+    return value
 
 
-def _trace(plain: dict[str, Any]) -> Trace:
-    plain["place"] = tuple((step, member) for step, member in plain["place"])
-    plain["protocol"] = tuple(plain["protocol"])
-    plain["coverage"] = Coverage(**plain["coverage"])
-    for name, make in (("imports", lambda item: Import(**item)), ("calls", _call),
-                       ("oddities", lambda item: Oddity(**item)), ("children", _trace)):  # fmt: skip
-        if name in plain:
-            plain[name] = tuple(make(item) for item in plain[name])
-    return Trace(**plain)
+def _bits(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 64:
+        raise ValueError("an entropy is none")
+    return float(value)
 
 
-def _load_schema_1(plain: dict[str, Any]) -> FileTrace:
-    try:
-        plain["streams"] = tuple(_trace(item) for item in plain.get("streams", ()))
-        plain["oddities"] = tuple(Oddity(**item) for item in plain.get("oddities", ()))
-        return FileTrace(**plain)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"damaged Trace: {error!r}") from None
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("a truth value is none")
+    return value
 
 
-LOADERS = {1: _load_schema_1}
+def _many(load: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
+    def load_all(value: Any) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise ValueError("a list is none")
+        return tuple([load(item) for item in value])
+
+    return load_all
+
+
+def _check_depth(plain: Any) -> None:
+    """Streams within streams are few; whatever walks a Trace may rely on it."""
+    level, depth = [plain], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels")
+        inner = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [value for values in inner for value in values if isinstance(value, (dict, list))]
+
+
+def _place(value: Any) -> Place:
+    return tuple((_text(step), _text(member)) for step, member in _many(list)(value))
+
+
+def _protocol(value: Any) -> tuple[int, int]:
+    declared, highest = value
+    if declared != -1:
+        _count(declared)
+    return declared, _count(highest)
+
+
+def _opcodes(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or not value.keys() <= CODES.keys():
+        raise ValueError("opcodes are none")
+    return {name: _count(count) for name, count in value.items()}
+
+
+def _made(record: type[R], fields: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], R]:
+    """Loads a record, whose fields are loaded by `fields`."""
+
+    def load(plain: Any) -> R:
+        if not isinstance(plain, dict) or not plain.keys() <= fields.keys():
+            raise ValueError(f"damaged {record.__name__}")
+        return record(**{name: fields[name](value) for name, value in plain.items()})
+
+    return load
+
+
+_ref = _made(Ref, {"kind": _text, "name": _text, "steps": _many(_text)})
+_descriptor_fields: dict[str, Callable[[Any], Any]] = {
+    "type": _text, "length": _count, "looks": _text, "entropy": _bits, "ref": _ref, "literal": _text,
+}  # fmt: skip
+_descriptor = _made(Descriptor, _descriptor_fields)
+_descriptor_fields["items"] = _many(_descriptor)
+_call = _made(
+    Call,
+    {
+        "opcode": _text, "callee": _ref, "args": _many(_descriptor), "result": _many(_text), "offset": _count,
+        "count": _count, "depth": _count,
+    },
+)  # fmt: skip
+_import = _made(Import, {"name": _text, "written": _text, "opcode": _text, "offset": _count, "count": _count})
+_oddity = _made(Oddity, {"kind": _text, "offset": _count, "count": _count, "detail": _text})
+_coverage = _made(
+    Coverage, {"state": _text, "reason": _text, "offset": _count, "understood": _count, "present": _count}
+)
+_trace_fields: dict[str, Callable[[Any], Any]] = {
+    "place": _place, "offset": _count, "length": _count, "protocol": _protocol, "opcodes": _opcodes,
+    "coverage": _coverage, "imports": _many(_import), "calls": _many(_call), "oddities": _many(_oddity),
+}  # fmt: skip
+_trace = _made(Trace, _trace_fields)
+_trace_fields["children"] = _many(_trace)
+
+LOADERS: dict[int, Callable[[Any], FileTrace]] = {
+    1: _made(
+        FileTrace,
+        {
+            "size": _count, "container": _text, "complete": _flag, "streams": _many(_trace),
+            "oddities": _many(_oddity),
+        },
+    ),
+}  # fmt: skip
+"""Schema -> what reads it."""
