@@ -38,10 +38,11 @@ def candidates(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int]]:
     for low in range(start, end, _WINDOW):
         high = min(end, low + _WINDOW)
         found = [(match.start(), match.start()) for match in proto.finditer(data, low, min(end, high + 1))]
-        match = named.search(data, low, end)
+        reach = min(end, high + _NAME_BYTES + 4)
+        match = named.search(data, low, reach)
         while match is not None and match.start() < high:
             found.extend(_global_before(data, match.start(), start))
-            match = named.search(data, match.start() + 1, min(end, high + _NAME_BYTES + 4))
+            match = named.search(data, match.start() + 1, reach)
         at = data.find(b"\x93", low, high)
         while at >= 0:
             found.extend((begin, at) for begin in _operands_before(data, at, start))
