@@ -191,7 +191,13 @@ def test_a_stopped_scan_leaves_no_half_report_and_no_process(
     report = tmp_path / "report.json"
     arguments = ("scan", "--jobs", jobs, "--format", "json", "--output", report, folder, "-")
     process = subprocess.Popen(
-        command(*arguments), stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, start_new_session=True
+        command(*arguments),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+        # Whoever runs the tests in the background of a shell ignores the interrupt, and so would the scan.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until = time.monotonic() + 30
     while not any(part.stat().st_size > 200 for part in tmp_path.glob("report.json.*.part")):
