@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+SIZING = frozenset(("dtype", "shape", "numpy_array_alignment_bytes"))
+"""Attributes of a wrapper by which joblib knows how much to read."""
 HAS_OBJECT = 1
 """Bit of a dtype's flags: items are Python objects (``NPY_ITEM_HASOBJECT``)."""
 _LARGEST = 1 << 62
@@ -79,16 +81,14 @@ def _item_size(dtype: Any) -> tuple[int | None, bool]:
     if dtype.state is not None and not isinstance(dtype.state, tuple):
         return None, False
     state = dtype.state or ()
-    if code in ("O", "O4", "O8"):
-        return None, True
+    if state and (len(state) < 8 or not isinstance(state[5], int) or not isinstance(state[7], int)):
+        return None, False
+    if code in ("O", "O4", "O8") or (state and state[7] & HAS_OBJECT):
+        return None, True  # numpy believes the flags whatever the code says
     if code in _SIZED_BY_CODE:
         return _SIZED_BY_CODE[code], False
     if code[:1] not in _SIZED_BY_STATE or not (code[1:].isdigit() and len(code) < 12):
         return None, False
-    if len(state) < 8:
-        return (None if state else int(code[1:]) * (4 if code[0] == "U" else 1)), False
-    if not isinstance(state[5], int) or not isinstance(state[7], int):
-        return None, False
-    if state[7] & HAS_OBJECT:
-        return None, True
+    if not state:
+        return int(code[1:]) * (4 if code[0] == "U" else 1), False
     return (state[5] if state[5] > 0 else None), False

@@ -89,7 +89,7 @@ MAX_CARRIED = cython.declare(cython.longlong, 4_096)
 """Literals of one stream that are opened because they may be files."""
 ARENA = 480 << 20
 """Bytes of all arrays of a machine, at the most."""
-VALUES = 4_096
+VALUES = 1_024
 """Abstract values that one :meth:`Machine.value` looks at."""
 _ZEROS = bytes(65_536)
 PAYLOAD_MAX = cython.declare(cython.longlong, (1 << 28) - 1)
@@ -1491,6 +1491,8 @@ class Machine:
             first = self.node_first[target >> 3]
             self.items[first + 3] = state
             if self.has_carriers and self.splice is not None and self._flags(target) & CARRIER:
+                if self.work > self.max_work:
+                    raise Stop("budget:calls", -1)
                 self.position = self.splice(self, target, self.position)
                 self.frame_end = 0
                 # From here on the array is on the stack, while the memo still has what announced it.
@@ -1611,7 +1613,7 @@ class Machine:
         first: cython.longlong = self.node_first[value >> 3]
         kinds = ("", "tuple", "list", "dict", "set", "result")
         kept = [self.items[first + i] for i in range(self._length(value))]
-        return kinds[self._kind(value)], kept, bool(self._flags(value) & CUT)
+        return kinds[self._kind(value)], kept, self._flags(value) & (CUT | SHARED) != 0
 
     def holds_callable(self, value: cython.int):
         """Whether a value is a callable, or a container that has one in it."""
@@ -1653,7 +1655,7 @@ class Machine:
             name = self.reference(value)[1]
             state = None if kept[3] == UNSET else self._value(kept[3], depth - 1)
             return Instance(name, self._value(kept[2], depth - 1), state)
-        if cut or self._flags(value) & SHARED:
+        if cut:
             return UNKNOWN
         values = [self._value(item, depth - 1) for item in kept]
         if kind == "tuple":

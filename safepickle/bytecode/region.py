@@ -10,13 +10,13 @@ from time import monotonic
 
 from ..limits import Limits
 from ..record import Record
-from .arrays import ArrayCarriers, array_layout
+from .arrays import SIZING, ArrayCarriers, array_layout
 from .carried import MAGICS, begins_like_file, decodings
 from .describe import Describer
 from .folding import FOLDABLE, fold
 from .machine import Machine
 from .opcodes import CODES, NAMES, PROTOCOLS
-from .resync import candidates, read_across
+from .resync import candidates, marks_before, read_across
 from .trace import Coverage, Oddity, Place, Trace
 from .values import Stop
 
@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
+    from typing import Any
 
     Buffer = bytes | mmap.mmap
     Unwrap = Callable[[bytes, Place], "Found"]
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 CARRIERS = ArrayCarriers()
 _WHOLE_LITERAL = 1 << 28
 """Bytes of a literal in disguise that are decoded."""
+INST = CODES["INST"]
+NODE_TAG = 5
 _FRAMES_LEFT = 16
 """Streams that end before their frame does, behind whose frames the next stream is looked for."""
 _NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
@@ -138,18 +141,22 @@ class _Region:
             if monotonic() > self.budget.deadline:
                 self._give_up("budget:seconds", candidate)
                 break
-            if self.tries <= 0:
+            if self.tries <= 0 or self.budget.streams <= 0:
                 self._give_up("budget:streams", candidate)
                 break
-            known = len(self.traces)
-            behind = self._contiguous(candidate, first=False)
-            if len(self.traces) > known:
-                position, sign = max(behind, position), named_at
+            begins = marks_before(self.data, candidate, position) if self.data[candidate] == INST else (candidate,)
+            for begin in begins:
+                known = len(self.traces)
+                behind = self._contiguous(begin, first=False)
+                if len(self.traces) > known:
+                    position, sign = max(behind, position), named_at
+                    break
         return position
 
     def _give_up(self, kind: str, position: int) -> None:
         self.complete = False
-        self.oddities.append(Oddity(kind, position - self.start))
+        if all(oddity.kind != kind for oddity in self.oddities):
+            self.oddities.append(Oddity(kind, position - self.start))
 
     def _contiguous(self, position: int, first: bool) -> int:
         """Read streams that follow each other from `position`; return the offset behind the last one."""
@@ -163,6 +170,7 @@ class _Region:
             stopped = not machine.at_stop
             if stopped and not first:
                 self._load_again(position, trace)
+            if not first:
                 self.tries -= 1 + (self.effort - before) / 64
             if stopped and not first and not _credible(trace):
                 return position
@@ -307,7 +315,7 @@ class _Region:
     def _array(self, machine: Machine, node: int, position: int, children: list[Trace]) -> int:
         """Offset behind the raw array that follows BUILD on a joblib wrapper."""
         kept = machine.parts(node)[1]
-        layout = array_layout(machine.value(kept[3], 6))
+        layout = array_layout(_known_state(machine, kept[3]))
         if layout is None:
             raise Stop("joblib array of unknown size", -1)
         if machine.frame_end > position:
@@ -418,6 +426,17 @@ class _Region:
         if self.unwrap is None:
             return []
         return _noted(machine, self.unwrap(literal, place), at, _worth)
+
+
+def _known_state(machine: Machine, value: int) -> dict[str, Any] | None:
+    """What a wrapper's state says of the size of its array; None when other things may be true of it."""
+    if value & 7 != NODE_TAG:
+        return None
+    kind, kept, cut = machine.parts(value)
+    names = [machine.value(name, 0) for name in kept[::2]]
+    if kind != "dict" or cut or not all(isinstance(name, str) for name in names):
+        return None
+    return {name: machine.value(item, 4) for name, item in zip(names, kept[1::2], strict=False) if name in SIZING}
 
 
 def _noted(machine: Machine, found: Found, at: int, wanted: Callable[[Trace], bool]) -> list[Trace]:

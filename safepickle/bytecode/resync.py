@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | mmap.mmap
 
-_WINDOW = 1 << 20
+_WINDOW = 1 << 18
 _NAME_BYTES = 200
 _ARGUMENTS_BYTES = 512
 """Bytes before INST in which the MARK below its arguments is looked for."""
@@ -29,7 +29,8 @@ def candidates(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Offsets at which a stream could begin, each with the offset of what gave it away.
 
     Offsets that share the latter are different readings of the same bytes: where among letters a module's name
-    begins is not to be told. Those apart, they come in the order of the bytes.
+    begins is not to be told. Those apart, they come in the order of the bytes. An offset of INST stands for all those
+    at which the arguments below it may begin: :func:`marks_before`.
     """
     import re
 
@@ -95,14 +96,16 @@ def _global_before(data: Buffer, newline: int, low: int) -> Iterator[tuple[int, 
         if not longest[code] and not is_stdlib(module.decode("ascii")):
             continue
         longest[code] = False
-        at = first + index
-        if code == 0x63:
-            yield at, newline
-        else:
-            mark = data.rfind(b"(", max(low, at - _ARGUMENTS_BYTES), at)
-            while mark >= 0:
-                yield mark, mark
-                mark = data.rfind(b"(", max(low, at - _ARGUMENTS_BYTES), mark)
+        yield first + index, newline
+
+
+def marks_before(data: Buffer, inst: int, low: int) -> Iterator[int]:
+    """Offsets of what may be the MARK below the arguments of INST at `inst`, the nearest first, none before `low`."""
+    low = max(low, inst - _ARGUMENTS_BYTES)
+    mark = data.rfind(b"(", low, inst)
+    while mark >= 0:
+        yield mark
+        mark = data.rfind(b"(", low, mark)
 
 
 def _operands_before(data: Buffer, end: int, low: int) -> Iterator[int]:

@@ -27,7 +27,7 @@ def missing(found: Found, readings: list[Reading]) -> list[str]:
     problems = []
     for reading in readings:
         trace = at.get(reading.start)
-        others = [child for child in trace.children if child.place[-1][0] == "frame"] if trace is not None else []
+        others = [child for child in trace.children if "frame" in dict(child.place[-1:])] if trace is not None else []
         where = f"{reading.reader} at {reading.start}"
         if trace is None:
             # bytes behind a stream count as another one only where they come to import something that can exist

@@ -149,6 +149,13 @@ def test_the_size_in_the_state_of_a_dtype_of_fixed_size_is_not_believed() -> Non
     assert "os.system" in called(found)
 
 
+def test_numbers_whose_flags_say_that_they_are_objects_are_read_as_a_pickle() -> None:
+    lying = state(FLOAT64.replace(b"K\x00tb", b"K\x01tb"))
+    found = trace_bytes(stream(new() + lying, b"cvendor\nf\n)R.", b"0" + PAYLOAD + b"."))
+    assert found.complete
+    assert {"vendor.f", "os.system"} <= called(found)
+
+
 def test_a_build_on_an_array_is_no_array() -> None:
     data = stream(new() + state(), bytes(16), b"(K\x01N)Ntb0" + PAYLOAD + b".")
     assert "os.system" in called(trace_bytes(data))
