@@ -214,7 +214,7 @@ def _line_end(data: Buffer, position: int, end: int, name: str) -> int:
         return _BEYOND
     alphabet = _LINE_ALPHABETS.get(name)
     if alphabet is not None:
-        sound = bool(head) and alphabet.issuperset(head)
+        sound = bool(head) and alphabet.issuperset(head.partition(b"\0")[0])  # the unpickler in C stops at a NUL
     elif name in ("GLOBAL", "INST"):
         sound = bool(head) and _NOT_IN_NAMES.isdisjoint(head)
     elif name == "STRING":

@@ -251,3 +251,11 @@ def kinds(found: FileTrace) -> set[str]:
 def test_a_frame_that_is_too_short_is_an_oddity() -> None:
     assert "read-across-frame" in kinds(trace_bytes(b"\x80\x04\x95\x03\0\0\0\0\0\0\0\x8c\x05abcde."))
     assert "read-across-frame" not in kinds(trace_bytes(pickle.dumps(list(range(100_000)), 4)))
+
+
+NUMBERS = {"INT": b"I5\0 junk\n0", "nothing": b"I\0\n0", "LONG": b"L5\0\n0", "a memo key": b"Np0\0 x\n0"}
+
+
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS.keys())
+def test_a_number_with_a_nul_does_not_hide_that_a_file_is_a_pickle(number: bytes) -> None:
+    assert "os.system" in called(number + PAYLOAD + b".")
