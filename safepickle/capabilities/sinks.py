@@ -24,7 +24,8 @@ EFFECTS = {
 _ROOTS = {
     "exec": """
         builtins.exec builtins.eval builtins.compile builtins.execfile builtins.breakpoint types.CodeType
-        types.FunctionType
+        types.FunctionType sys.remote_exec _interpreters.exec _interpreters.run_func _interpreters.run_string
+        _xxsubinterpreters.run_string
     """,
     "process": """
         os.system os.popen os.execl os.execle os.execlp os.execlpe os.execv os.execve os.execvp os.execvpe os.spawnl
