@@ -27,6 +27,8 @@ from safepickle.bytecode.values import (
     Literal,
     Reference,
     Stop,
+    is_plain,
+    text_float,
     text_key,
     text_line,
     text_number,
@@ -537,8 +539,7 @@ class Machine:
         elif code == 0x49 or code == 0x4C:  # INT LONG
             self._text_int(code, at)
         elif code == 0x46:  # FLOAT
-            self.position = self._line_end(at) + 1
-            self._push(FLOAT_SCALAR << 3)
+            self._text_float(at)
         elif code == 0x8A or code == 0x8B:  # LONG1 LONG4
             self._long(code, at)
         elif code == 0x50:  # PERSID
@@ -759,6 +760,8 @@ class Machine:
         if key < self.memo_size:
             if self.memo[key] == UNSET:
                 self.memo_count += 1
+            elif self.memo[key] != value:
+                self.note("memo-key-repeated", self.opcode_at)
             self.memo[key] = value
         else:
             if key not in self.sparse_memo:
@@ -766,6 +769,8 @@ class Machine:
                     self.note("budget:memo", self.opcode_at)
                     return
                 self.memo_count += 1
+            elif self.sparse_memo[key] != value:
+                self.note("memo-key-repeated", self.opcode_at)
             self.sparse_memo[key] = value
 
     # --- literals --------------------------------------------------------------------------------
@@ -871,10 +876,13 @@ class Machine:
         quick: cython.longlong = self._digits(at)
         if quick >= 0 and self.buffer[self.position - 2] != 0x4C:
             return quick
+        line = self._line(at)
         try:
-            number = text_key(self._line(at))
+            number = text_key(line)
         except ValueError:
             raise Stop("bad number", -1) from None
+        if not is_plain(0x70, line):
+            self.note("unusual-number", self.opcode_at)
         if number < 0:
             return -1
         if number < 1 << 62:
@@ -894,16 +902,56 @@ class Machine:
         if quick >= 0 and (code == 0x4C or self.buffer[self.position - 2] != 0x4C):
             self._push_int(-quick if negative else quick)
             return
+        line = self._line(at)
         try:
-            number = text_number(code, self._line(at))
+            number = text_number(code, line)
         except ValueError:
             raise Stop("bad number", -1) from None
+        if number is not True and number is not False and not is_plain(code, line):
+            self.note("unusual-number", self.opcode_at)
         if number is True or number is False:
             self._push((TRUE_SCALAR if number else FALSE_SCALAR) << 3)
         elif number is not None and -(1 << 62) < number < (1 << 62):
             self._push_int(number)
         else:
             self._push(BIGINT_SCALAR << 3)
+
+    @cython.cfunc
+    def _text_float(self, at: cython.longlong) -> cython.void:
+        """FLOAT: readers differ on blanks, underscores and NUL."""
+        end: cython.longlong = self._line_end(at)
+        begin: cython.longlong = at
+        behind: cython.longlong
+        digits: cython.longlong
+        self.position = end + 1
+        if at < end and self.buffer[at] == 0x2D:
+            at += 1
+        behind = self._behind_digits(at, end)
+        digits = behind - at
+        if behind < end and self.buffer[behind] == 0x2E:
+            at = behind + 1
+            behind = self._behind_digits(at, end)
+            digits += behind - at
+        if digits > 0 and behind < end and self.buffer[behind] == 0x65:
+            at = behind + 1
+            if at < end and (self.buffer[at] == 0x2B or self.buffer[at] == 0x2D):
+                at += 1
+            behind = self._behind_digits(at, end)
+            digits = behind - at
+        if digits == 0 or behind < end:
+            try:
+                agreed = text_float(bytes(self.data[begin : min(end, begin + 8192)]))
+            except ValueError:
+                raise Stop("bad number", -1) from None
+            if not agreed:
+                self.note("unusual-number", self.opcode_at)
+        self._push(FLOAT_SCALAR << 3)
+
+    @cython.cfunc
+    def _behind_digits(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
+        while at < end and 0x30 <= self.buffer[at] <= 0x39:
+            at += 1
+        return at
 
     @cython.cfunc
     def _long(self, code: cython.int, at: cython.longlong) -> cython.void:
@@ -1211,6 +1259,8 @@ class Machine:
     @cython.cfunc
     def _stack_global(self) -> cython.void:
         self._need(2)
+        if self._is_no_string(self.stack[self.sp - 2]) or self._is_no_string(self.stack[self.sp - 1]):
+            raise Stop("name is no string", -1)
         module, module_steps = self._name_operand(self.stack[self.sp - 2])
         name, name_steps = self._name_operand(self.stack[self.sp - 1])
         self.sp -= 2
@@ -1220,6 +1270,17 @@ class Machine:
         if steps:
             self.note("folded-global", self.opcode_at)
         self._push(self._import(module, name, 0x93, steps[:8]))
+
+    @cython.cfunc
+    def _is_no_string(self, value: cython.int) -> cython.bint:
+        """Whether a value is known to be something that every unpickler refuses as a name."""
+        tag: cython.int = self._tag(value)
+        if tag == SCALAR:
+            return value >> 3 != UNKNOWN_SCALAR and value >> 3 != BUFFER_SCALAR
+        if tag == OBJECT:
+            entry = self.objects[value >> 3]
+            return isinstance(entry, Literal) and not isinstance(entry.value, (str, bytes))
+        return tag == INT or (tag == NODE and self._kind(value) != RESULT_NODE)
 
     @cython.cfunc
     def _name_operand(self, value: cython.int) -> tuple:
@@ -1272,6 +1333,10 @@ class Machine:
         """Record a call; with `push`, its result replaces the top of the stack."""
         index: cython.longlong = self._call_site(code, callee, arguments)
         node: cython.int
+        if (code == 0x52 or code == 0x81) and arguments & 7 == NODE:
+            node = self._kind(arguments)
+            if node != TUPLE_NODE and node != RESULT_NODE:
+                self.note("arguments-no-tuple", self.opcode_at)
         if (
             push
             and self.fold is not None
@@ -1486,6 +1551,8 @@ class Machine:
         state = self.stack[self.sp]
         target = self.stack[self.sp - 1]
         self._call_site(0x62, target, state)
+        if state & 7 < GLOBAL and state != NONE_SCALAR << 3 and self._is_falsy(state):
+            self.note("falsy-state", self.opcode_at)
         if self._kind(target) == RESULT_NODE:
             self._used(target, BUILT)
             first = self.node_first[target >> 3]
@@ -1507,6 +1574,14 @@ class Machine:
         elif target & 7 != NODE:
             self.note("build-on-" + ("global" if target & 7 in (GLOBAL, OBJECT) else "literal"), self.opcode_at)
         self._escape(state, 4)
+
+    @cython.cfunc
+    def _is_falsy(self, state: cython.int) -> cython.bint:
+        """Whether a literal that is no container is false: without __setstate__, one reader goes on and one raises."""
+        tag: cython.int = state & 7
+        if tag == TEXT or tag == BYTES:
+            return self._span(self._offset(state))[1] == 0
+        return state == (FALSE_SCALAR << 3) or state == (EMPTY_TUPLE_SCALAR << 3) or state == INT
 
     @cython.cfunc
     def _used(self, value: cython.int, use: cython.int) -> cython.void:

@@ -160,3 +160,23 @@ def text_key(line: bytes) -> int:
     if len(line) > 5000:
         raise ValueError("too many digits")
     return int(line)
+
+
+def text_float(line: bytes) -> bool:
+    """Whether all unpicklers take the argument of FLOAT for the same number.
+
+    Raises
+    ------
+    ValueError
+        When none of them takes it for one.
+    """
+    text = line.partition(b"\0")[0]
+    float(text)
+    return text == line == line.strip() and b"_" not in line
+
+
+def is_plain(code: int, line: bytes) -> bool:
+    """Whether the argument of INT, LONG or a memo opcode is written in the one way that all readers take alike."""
+    digits = line.removesuffix(b"L") if code == 0x4C else line
+    digits = digits.removeprefix(b"-")
+    return digits.isdigit() and (digits[0] != 0x30 or digits == b"0")
