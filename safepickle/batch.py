@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, BinaryIO
 
+    from .findings import Finding
     from .scan import FileReport, Scanner
 
     FileObject = dict[str, Any]
@@ -58,7 +59,7 @@ def file_object(report: FileReport) -> FileObject:
         "verdict": report.verdict,
         "score": report.score,
         "complete": report.complete,
-        "findings": [_plain(finding) for finding in report.findings],
+        "findings": [_with_rule(finding) for finding in report.findings],
         "detectors": dict(report.detectors),
         "oddities": [_plain(oddity) for oddity in report.oddities],
     }
@@ -83,6 +84,21 @@ def unscanned(path: str, kind: str, reason: str, size: int = 0) -> FileObject:
 def _plain(record: Any) -> dict[str, Any]:
     fields: Mapping[str, Any] = record.__dict__
     return dict(fields)
+
+
+def _with_rule(finding: Finding) -> dict[str, Any]:
+    """A finding with what its rule says for all of its kind."""
+    from .findings.rules import RULES
+
+    rule = RULES[finding.rule]
+    return {
+        **_plain(finding),
+        "steps": list(finding.steps),
+        "witness": list(finding.witness),
+        "advice": rule.advice,
+        "cwe": [f"CWE-{number}" for number in rule.cwe],
+        "atlas": list(rule.atlas),
+    }
 
 
 def _scan_stdin(scanner: Scanner, hash: bool) -> FileObject:

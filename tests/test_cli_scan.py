@@ -79,7 +79,8 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
     assert benign["sha256"] is None
     assert benign["size"] == len(BENIGN)
     assert set(hostile["findings"][0]) == {
-        "rule", "severity", "title", "why", "stream", "offset", "callee", "effect"
+        "rule", "severity", "title", "why", "stream", "offset", "callee", "effect", "count", "steps", "witness",
+        "advice", "cwe", "atlas",
     }  # fmt: skip
     summary = {"files": 2, "malicious": 1, "suspicious": 0, "incomplete": 0, "benign": 1}
     assert document["summary"] == {**summary, "bytes": len(BENIGN) + len(HOSTILE)}

@@ -55,6 +55,9 @@ _TWINS = {
 }  # fmt: skip
 """Modules in C or for one platform, and the public module that re-exports their names."""
 
+MAKERS = frozenset(("types.CodeType", "types.FunctionType", "builtins.compile"))
+"""Roots that make code without running it: what they make runs when it is called."""
+
 SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name in names.split()}
 """Root sink -> kind."""
 
