@@ -30,7 +30,9 @@ class Limits(Record):
     literal_bytes
         Bytes of one literal that are looked at to describe it.
     unpacked_bytes
-        Bytes that decompression may produce per file, all layers together.
+        Bytes that decompression may produce per file, all layers together. Of these 8 MiB are kept in memory, the
+        others in an unlinked temporary file where :mod:`tempfile` puts it (``TMPDIR``), which is mapped; a full disk
+        is an oddity ``no-space``.
     ratio
         Decompressed bytes per compressed byte, once more than 1 MiB came out.
     seconds

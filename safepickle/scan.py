@@ -197,8 +197,7 @@ def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) 
         left = limits.replace(seconds=max(0.0, budget.deadline - monotonic()), unpacked_bytes=max(0, budget.unpacked))
         return _trace_contents(literal, inner, left, budget)[0]
 
-    unpacked = {id(region.data): len(region.data) for region in contents.regions if region.data is not data}
-    budget.unpacked -= sum(unpacked.values())
+    budget.unpacked -= contents.unpacked
     for region in contents.regions:
         found = _trace_region(region, place, budget, unwrap)
         streams.extend(found.traces)

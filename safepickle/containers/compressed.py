@@ -1,10 +1,12 @@
-"""gzip, bz2, xz, lzma, zlib, and joblib's old ``ZF`` header before a zlib stream: one layer around one thing.
+"""gzip, bz2, xz, lzma, zlib, lz4, zstd, and joblib's old ``ZF`` header before zlib: one layer around one thing.
 
-Sources: RFC 1950, RFC 1952; https://tukaani.org/xz/xz-file-format.txt; joblib/numpy_pickle_compat.py.
+Sources: RFC 1950, RFC 1952, RFC 8878; https://tukaani.org/xz/xz-file-format.txt; joblib/numpy_pickle_compat.py;
+https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md.
 """
 
 from __future__ import annotations
 
+from .decoders import LZ4_LEGACY_MAGIC, LZ4_MAGIC, SKIPPABLE_MAGICS, ZSTD_MAGIC
 from .pickle_walk import looks_like_pickle
 from .source import Source
 from .unpack import Unpacker, drain, note_end
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from .survey import Survey
 
 _TRIED_BYTES = 512
+_SKIPPED_FRAMES = 64
+_WEAK_MAGICS = ("zlib", "lzma")
+"""Formats that raw numbers may begin like by chance."""
 _ZF_LENGTHS = (21, 22)
 """``ZF`` and 19 characters of a hexadecimal length; a blank more where the writer was Python 2."""
 
@@ -56,6 +61,29 @@ def sniff_zlib(source: Source) -> bool:
     if len(head) < 2 or head[0] & 0x0F != 8 or head[0] >> 4 > 7 or (head[0] << 8 | head[1]) % 31 or head[1] & 0x20:
         return False
     return _something_comes_out(source, "zlib")
+
+
+def sniff_lz4(source: Source) -> bool:
+    """Magic of a frame or of the old format."""
+    return _first_frame(source) in (LZ4_MAGIC, LZ4_LEGACY_MAGIC)
+
+
+def sniff_zstd(source: Source) -> bool:
+    """Magic of a frame."""
+    return _first_frame(source) == ZSTD_MAGIC
+
+
+def _first_frame(source: Source) -> bytes:
+    """Magic of the first frame that decoders do not step over; of zstd, where none is at hand."""
+    at = 0
+    for _ in range(_SKIPPED_FRAMES):
+        magic = source.read(at, 4)
+        if at and len(magic) < 4:
+            break
+        if magic not in SKIPPABLE_MAGICS:
+            return magic
+        at += 8 + int.from_bytes(source.read(at + 4, 4), "little")
+    return ZSTD_MAGIC
 
 
 def _something_comes_out(source: Source, codec: str) -> bool:
@@ -104,6 +132,17 @@ def read_zlib(source: Source, place: Place, survey: Survey) -> str:
     return _read(source, place, survey, "zlib")
 
 
+def read_lz4(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack lz4 frames, one after the other, or blocks of the old format."""
+    legacy = source.read(0, 4) == LZ4_LEGACY_MAGIC
+    return _read(source, place, survey, "lz4-legacy" if legacy else "lz4")
+
+
+def read_zstd(source: Source, place: Place, survey: Survey) -> str:
+    """Unpack zstd frames, one after the other."""
+    return _read(source, place, survey, "zstd")
+
+
 def read_zf(source: Source, place: Place, survey: Survey) -> str:
     """Unpack what joblib < 0.10 compressed."""
     start = _zf_start(source)
@@ -113,11 +152,11 @@ def read_zf(source: Source, place: Place, survey: Survey) -> str:
 def _read(source: Source, place: Place, survey: Survey, codec: str) -> str:
     inside = (*place, (codec, ""))
     unpacker = Unpacker(source, codec)
-    data = drain(unpacker, survey, inside)
+    data = drain(unpacker, survey, inside, alone=source.alone)
     # nothing out of something damaged is not the same as nothing in it
-    empty = not data and unpacker.state != "ended"
-    within = "" if empty else survey.explore(Source(data, 0, len(data), alone=source.alone), inside)
-    note_end(unpacker, survey, inside, bool(within) or source.alone)
+    empty = not data.size and unpacker.state != "ended"
+    within = "" if empty else survey.explore(data, inside)
+    note_end(unpacker, survey, inside, bool(within) or source.alone or codec not in _WEAK_MAGICS)
     if unpacker.state == "ended" and unpacker.consumed < source.size:
         _read_after(source, place, survey, unpacker.consumed)
     return f"{codec}({within})" if within else codec

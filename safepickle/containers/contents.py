@@ -48,9 +48,12 @@ class Contents(Record):
         What a well-formed file would not have; `detail` names the member.
     complete
         Whether every part that a loader could execute is in `regions` or cannot hold anything executable.
+    unpacked
+        Bytes that were unpacked to find it.
     """
 
     container: str
     regions: tuple[Region, ...]
     oddities: tuple[Oddity, ...]
     complete: bool
+    unpacked: int = 0

@@ -36,10 +36,6 @@ _UNPACKED = "nothing in the standard library unpacks it; unpack it and scan what
 
 FORMATS: tuple[Format, ...] = (
     *(Format("hdf5", 0 if power < 9 else 1 << power, b"\x89HDF\r\n\x1a\n", _HDF5) for power in range(8, 14)),
-    Format("lz4", 0, b"\x04\x22\x4d\x18", f"needs an lz4 decoder: {_UNPACKED}"),
-    Format("lz4", 0, b"\x02\x21\x4c\x18", f"needs an lz4 decoder: {_UNPACKED}"),
-    Format("zstd", 0, b"\x28\xb5\x2f\xfd", f"needs a zstd decoder: {_UNPACKED}"),
-    Format("7z", 0, b"7z\xbc\xaf\x27\x1c", f"needs a 7z reader: {_UNPACKED}"),
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
     Format("tflite", 4, b"TFL3", "custom operators are not analysed"),
     Format("gguf", 0, b"GGUF", "a chat template in it is a program"),

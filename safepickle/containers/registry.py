@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..limits import Limits
 from ..record import Record
-from . import compressed, known_format, numpy_array, raw_pickle, tar_archive, text, zip_archive
+from . import compressed, known_format, numpy_array, raw_pickle, sevenzip_archive, tar_archive, text, zip_archive
 from .contents import Buffer, Contents
 from .source import Source
 from .survey import Survey
@@ -52,6 +52,9 @@ READERS: dict[str, Reader] = {
     "lzma": Reader(compressed.sniff_lzma, compressed.read_lzma),
     "zlib": Reader(compressed.sniff_zlib, compressed.read_zlib),
     "zf": Reader(compressed.sniff_zf, compressed.read_zf),
+    "lz4": Reader(compressed.sniff_lz4, compressed.read_lz4),
+    "zstd": Reader(compressed.sniff_zstd, compressed.read_zstd),
+    "7z": Reader(sevenzip_archive.sniff, sevenzip_archive.read),
     "npy": Reader(numpy_array.sniff, numpy_array.read, numpy_array.needs_all),
     "json": Reader(text.is_json, text.read_json),
     "known": Reader(known_format.sniff, known_format.read, _never),
@@ -101,7 +104,10 @@ def explore(source: Source, place: Place, survey: Survey) -> str:
     accepted = [reader for reader in READERS.values() if reader.sniff(source)]
     if not accepted:
         return _unexplained(source, place, survey) if source.alone else ""
+    known, mark = len(survey.regions), survey.store.mark()
     names = [reader.read(source, place, survey) for reader in accepted]
+    if len(survey.regions) == known:
+        survey.store.rewind(mark)
     if len(names) > 1:
         survey.odd("polyglot", place, 0, " and ".join(names))
     return "+".join(names)

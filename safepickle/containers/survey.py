@@ -6,13 +6,14 @@ import time
 
 from ..bytecode.trace import Oddity, Place
 from .contents import Contents, Region
+from .source import Source
+from .store import Sink, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..limits import Limits
-    from .source import Source
 
     Explore = Callable[[Source, Place, "Survey"], str]
     Wanted = Callable[[Source], str]
@@ -51,6 +52,7 @@ class Survey:
     def __init__(self, limits: Limits, explore: Explore, wanted: Wanted) -> None:
         self.limits = limits
         self.wanted = wanted
+        self.store = Store(limits.unpacked_bytes)
         self.regions: list[Region] = []
         self.complete = True
         self._explore = explore
@@ -114,6 +116,16 @@ class Survey:
         self._unpacked -= size
         return True
 
+    def keep(self, data: bytes, place: Place) -> Source:
+        """Bytes that were paid for, where they may stay as long as a region refers to them."""
+        sink = Sink(self.store)
+        try:
+            sink.add(data)
+            return sink.source()
+        except OSError as error:
+            self.fail("no-space", place, 0, f"what was unpacked cannot be kept in a temporary file: {error.strerror}")
+            return Source(b"", 0, 0)
+
     def overdue(self, place: Place) -> bool:
         """Whether the time is up."""
         if time.monotonic() < self._deadline:
@@ -122,5 +134,7 @@ class Survey:
         return True
 
     def contents(self, container: str) -> Contents:
-        """All that was found."""
-        return Contents(container, tuple(self.regions), tuple(self._oddities.values()), self.complete)
+        """All that was found, at the end."""
+        self.store.close()
+        unpacked = self.limits.unpacked_bytes - self._unpacked
+        return Contents(container, tuple(self.regions), tuple(self._oddities.values()), self.complete, unpacked)

@@ -114,8 +114,7 @@ def _read_base64(key: str, literal: bytes, place: Place, survey: Survey) -> None
         if not head or not _is_promising(text[:_TRIED_CHARACTERS], head, len(text) > _TRIED_CHARACTERS, survey):
             continue
         if survey.take_member(inside) and survey.take_unpacked(len(text) * 3 // 4, inside):
-            data = _decoded(text)
-            survey.explore(Source(data, 0, len(data)), inside)
+            survey.explore(survey.keep(_decoded(text), inside), inside)
 
 
 def _is_promising(text: bytes, head: bytes, partial: bool, survey: Survey) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import mmap
 import sys
 import zlib
 
+from .decoders import LZ4_MAGIC, SKIPPABLE_MAGICS, ZLIB_CODECS, ZSTD_MAGIC, DecoderMissing, make_decoder
 from .source import Source
+from .store import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any
+    from collections.abc import Mapping
 
     from ..bytecode.trace import Place
-    from .contents import Buffer
     from .survey import Survey
 
 CHUNK_BYTES = 1 << 16
@@ -28,33 +28,12 @@ STEPS_WITHOUT_OUTPUT = 1024
 """Decoder calls without output after which a caller may look at the time."""
 
 RATIO_FREE_BYTES = 1 << 20
-SPILL_BYTES = 64 << 20
-"""More unpacked bytes than this go to a temporary file, so that memory stays bounded."""
-
-DICTIONARY_BYTES = 256 << 20
-"""Memory that an LZMA decoder may ask for; ``xz -9`` needs 65 MiB."""
-
-_RESTART = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
+_FRAMES = (LZ4_MAGIC, *SKIPPABLE_MAGICS)
+_RESTART = {
+    "gzip": (b"\x1f\x8b",), "bz2": (b"BZh",), "xz": (b"\xfd7zXZ\x00",), "lz4": _FRAMES,
+    "zstd": (ZSTD_MAGIC, *SKIPPABLE_MAGICS),
+}  # fmt: skip
 """Formats of which several streams may follow each other, and how the next one begins."""
-
-
-class DecoderMissing(Exception):
-    """This Python was built without the module that decodes the format."""
-
-
-def make_decoder(codec: str) -> Any:
-    """A decompressor object of the standard library for ``deflate zlib gzip bz2 xz lzma``."""
-    if codec in ("deflate", "zlib", "gzip"):
-        return zlib.decompressobj({"deflate": -15, "zlib": 15, "gzip": 31}[codec])
-    try:
-        if codec == "bz2":
-            from bz2 import BZ2Decompressor
-
-            return BZ2Decompressor()
-        from lzma import FORMAT_ALONE, FORMAT_XZ, LZMADecompressor
-    except ImportError as error:
-        raise DecoderMissing(f"{codec}: {error}") from None
-    return LZMADecompressor(FORMAT_XZ if codec == "xz" else FORMAT_ALONE, DICTIONARY_BYTES)
 
 
 def _damage() -> tuple[type[Exception], ...]:
@@ -72,9 +51,11 @@ class Unpacker:
     source
         The compressed bytes.
     codec
-        ``deflate zlib gzip bz2 xz lzma``.
+        As :func:`~safepickle.containers.decoders.make_decoder` names it.
     prefix
         Bytes to feed before the source: a header that another container keeps elsewhere.
+    filters
+        For ``raw-lzma``.
 
     Attributes
     ----------
@@ -84,10 +65,13 @@ class Unpacker:
         ``more``, or how it ended: ``ended`` (well), ``truncated``, ``corrupt``, ``missing`` (no decoder here).
     """
 
-    def __init__(self, source: Source, codec: str, prefix: bytes = b"") -> None:
+    def __init__(
+        self, source: Source, codec: str, prefix: bytes = b"", filters: tuple[Mapping[str, int], ...] = ()
+    ) -> None:
         self._source = source
         self._codec = codec
         self._prefix = prefix
+        self._filters = filters
         self._recoveries = iter(RECOVERY_STEPS)
         self._largest = STEP_BYTES
         self._chunk = CHUNK_BYTES
@@ -100,9 +84,11 @@ class Unpacker:
         self.state = "more"
         self._pending = self._prefix
         try:
-            self._decoder = make_decoder(self._codec)
+            self._decoder = make_decoder(self._codec, self._filters)
         except DecoderMissing as error:
             self.state, self.detail = "missing", str(error)
+        except _damage() as error:
+            self.state, self.detail = "corrupt", str(error)
 
     def read(self, size: int) -> bytes:
         """At most `size` more bytes; none once it ended, or when much input gave no output."""
@@ -128,7 +114,7 @@ class Unpacker:
         self._begin()
         try:
             self._skip(wanted - SLOW_BYTES, STEP_BYTES)
-            if self._codec in ("deflate", "zlib", "gzip") and self._largest == 1:
+            if self._codec in ZLIB_CODECS and self._largest == 1:
                 # zlib goes on from the last byte to a wrong checksum in one call, unless it is fed byte by byte
                 self.consumed -= len(self._pending)
                 self._pending = b""
@@ -151,22 +137,22 @@ class Unpacker:
         out: bytes = decoder.decompress(fed, size)
         self._pending = getattr(decoder, "unconsumed_tail", b"")
         if decoder.eof:
-            self._restart(decoder.unused_data)
+            self._restart(decoder.unused_data or b"")
         elif starved and not fed and not out:
-            self.state = "truncated"
+            self.state = "ended" if getattr(decoder, "may_end", False) else "truncated"
         return out
 
     def _restart(self, unused: bytes) -> None:
         """Go on with the next stream, where one follows; NULs may lie between."""
-        magic = _RESTART.get(self._codec)
-        if magic is not None:
+        magics = _RESTART.get(self._codec)
+        if magics is not None:
             rest = unused.lstrip(b"\0")
-            if len(rest) < len(magic):
+            if len(rest) < max(map(len, magics)):
                 ahead = self._source.read(self.consumed, CHUNK_BYTES)
                 self.consumed += len(ahead)
                 unused += ahead
                 rest = unused.lstrip(b"\0")
-            if rest.startswith(magic):
+            if rest.startswith(magics):
                 self._decoder = make_decoder(self._codec)
                 self._pending = rest
                 return
@@ -174,43 +160,13 @@ class Unpacker:
         self.state = "ended"
 
 
-class _Sink:
-    """Collects bytes in memory, or in a temporary file once they are many."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._file: IO[bytes] | None = None
-        self._held = 0
-
-    def add(self, part: bytes) -> None:
-        self._held += len(part)
-        if self._file is None and self._held > SPILL_BYTES:
-            from tempfile import TemporaryFile
-
-            self._file = TemporaryFile()  # noqa: SIM115 - closed in `buffer`, after it was mapped
-            for kept in self._parts:
-                self._file.write(kept)
-            self._parts = []
-        if self._file is None:
-            self._parts.append(part)
-        else:
-            self._file.write(part)
-
-    def buffer(self) -> Buffer:
-        if self._file is None:
-            return b"".join(self._parts)
-        with self._file as file:
-            file.flush()
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def drain(unpacker: Unpacker, survey: Survey, place: Place, head: bytes = b"") -> Buffer:
+def drain(unpacker: Unpacker, survey: Survey, place: Place, head: bytes = b"", alone: bool = False) -> Source:
     """All that is still to come after `head`, with it.
 
     Budgets: ``unpacked_bytes`` over all layers of the file, ``ratio`` of this layer, ``seconds``. `head` was already
     paid for.
     """
-    sink = _Sink()
+    sink = Sink(survey.store)
     try:
         sink.add(head)
         while unpacker.state == "more":
@@ -221,10 +177,10 @@ def drain(unpacker: Unpacker, survey: Survey, place: Place, head: bytes = b"") -
             if unpacker.produced > max(RATIO_FREE_BYTES, unpacker.consumed * survey.limits.ratio):
                 survey.fail("budget:ratio", place)
                 break
-        return sink.buffer()
+        return sink.source(alone)
     except OSError as error:
         survey.fail("no-space", place, 0, f"what was unpacked cannot be kept in a temporary file: {error.strerror}")
-        return b""
+        return Source(b"", 0, 0, alone)
 
 
 def note_end(unpacker: Unpacker, survey: Survey, place: Place, matters: bool = True) -> None:

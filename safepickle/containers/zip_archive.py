@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..bytecode.trace import Place
     from .survey import Survey
 
-_CODECS = {8: "deflate", 12: "bz2", 14: "lzma", 95: "xz"}
+_CODECS = {8: "deflate", 12: "bz2", 14: "lzma", 93: "zstd", 95: "xz"}
 _SYMLINK = 0xA000
 _CHECKED_BYTES = 16 << 20
 """Pickles up to this size have their checksum compared."""
@@ -99,7 +99,7 @@ def _note_entry(entry: Entry, inside: Place, survey: Survey) -> None:
 
 
 def _read_member(source: Source, entry: Entry, inside: Place, container: str, survey: Survey) -> None:
-    before = len(survey.regions)
+    before, mark = len(survey.regions), survey.store.mark()
     if entry.method == 0:
         if entry.packed != entry.size:
             survey.odd("zip-size-mismatch", inside, entry.header, f"{entry.packed} stored bytes of {entry.size}")
@@ -114,7 +114,9 @@ def _read_member(source: Source, entry: Entry, inside: Place, container: str, su
             return
         data = unpacked
         _explore(data, entry.name, inside, container, survey)
-    if len(survey.regions) > before and not data.partial and data.size <= _CHECKED_BYTES:
+    if len(survey.regions) == before:
+        survey.store.rewind(mark)
+    elif not data.partial and data.size <= _CHECKED_BYTES:
         _check_crc(data, entry, inside, survey)
 
 
@@ -138,13 +140,13 @@ def _unpack(source: Source, entry: Entry, inside: Place, survey: Survey) -> Sour
         unpacker.state = "ended"
     if unpacker.state != "more":
         note_end(unpacker, survey, inside)
-        return Source(head, 0, len(head))
+        return survey.keep(head, inside)
     part = Source(head, 0, len(head), partial=True)
     if survey.wanted(part) != "all" and not zip_layout.is_named_pickle(entry.name):
         return part
     data = drain(unpacker, survey, inside, head)
     note_end(unpacker, survey, inside)
-    return Source(data, 0, len(data))
+    return data
 
 
 def _unpacker(source: Source, entry: Entry) -> Unpacker | None:

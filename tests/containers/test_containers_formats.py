@@ -16,9 +16,6 @@ UNREAD = {
     "saved-model": b"\x08\x01\x12\x07abcdefg\x1a\x052.1.0",
     "tflite": b"\x1c\x00\x00\x00TFL3" + bytes(100),
     "gguf": b"GGUF\x03\x00\x00\x00" + bytes(100),
-    "lz4": b"\x04\x22\x4d\x18\x40\x40\xc0" + bytes(20),
-    "zstd": b"\x28\xb5\x2f\xfd" + bytes(20),
-    "7z": b"7z\xbc\xaf\x27\x1c" + bytes(20),
     "elf": b"\x7fELF" + bytes(60),
 }
 
