@@ -13,3 +13,7 @@ class UnreadableFile(SafePickleError):
 
 class BundleError(SafePickleError):
     """A model bundle is missing, tampered with, or written for another schema."""
+
+
+class TableError(SafePickleError):
+    """The capability table is missing or damaged."""

@@ -77,6 +77,26 @@ ONLY_ASK = frozenset(
 )
 """Functions that take a path and only ask about it."""
 
+PURE = frozenset(
+    """
+    _abc _ast _bisect _blake2 _bz2 _codecs _collections _contextvars _csv _datetime _decimal _elementtree _functools
+    _hashlib _heapq _io _json _locale _lzma _md5 _multibytecodec _opcode _operator _pickle _queue _random _sha1 _sha2
+    _sha256 _sha3 _sha512 _sre _stat _statistics _string _struct _symtable _tokenize _typing _uuid _weakref _zoneinfo
+    array audioop binascii builtins cmath errno grp itertools marshal math pwd pyexpat re time types unicodedata
+    zlib
+    """.split()
+)
+"""Modules whose callables work on their arguments: without a callback, a path or an address they are inert."""
+
+NOT_INERT = frozenset(
+    """
+    _operator.attrgetter _operator.methodcaller _pickle.Pickler _pickle.Unpickler builtins.__build_class__
+    builtins.delattr builtins.dir builtins.getattr builtins.globals builtins.input builtins.locals builtins.setattr
+    builtins.super builtins.type builtins.vars types.CoroutineType types.FrameType types.MethodType types.ModuleType
+    """.split()
+)
+"""What gets at other things by name, or makes callables: what it does depends on more than a signature tells."""
+
 PATHS = frozenset("StrPath BytesPath StrOrBytesPath FileDescriptorOrPath GenericPath ReadPath WritePath".split())
 ADDRESSES = frozenset(("_Address", "_RetAddress"))
 LOOKS_UP = frozenset(("_socket.gethostbyname_ex", "_socket.getnameinfo"))
@@ -222,3 +242,10 @@ class _Signature:
             full = f"{place[0].module}.{place[1]}"
             return [ANYTHING if full == "typing.Any" else full]
         return [ANYTHING]
+
+
+def inert(entry: NativeCallable) -> bool:
+    """Whether a callable in C does nothing but compute."""
+    module = entry.name.partition(".")[0]
+    owner = ".".join(entry.name.split(".")[:2])
+    return module in PURE and owner not in NOT_INERT and not entry.calls and not entry.reaches

@@ -48,15 +48,15 @@ class Reach(Record):
         Whether what the caller passes decides what the sink does: an argument of the call becomes one of the sink.
     implicit
         Whether only a method that the unpickler invokes by itself (``__setstate__``, ``__reduce__``, ...) reaches it.
-    following
-        Full name of the next callable on the way; empty for a root sink itself.
+    hop
+        Where the table goes on; empty for a root sink itself.
     """
 
     kind: str
     depth: int
     flows: bool
     implicit: bool
-    following: str = ""
+    hop: str = ""
 
     @property
     def witness(self) -> tuple[Step, ...]:
@@ -78,9 +78,10 @@ class Capability(Record):
     form
         ``function`` (methods too), ``class``, ``module`` or ``value``; empty if that is not known.
     reaches
-        Worst kind first, at most one for each kind with and without flow.
+        Worst kind first, at most one for each kind: one with flow before one without, then the shortest.
     inert
-        Fully understood, and reaches nothing.
+        Fully understood: nothing that is passed to it gets to a sink, and by itself it does no more than import
+        modules and read files.
     unknown
         Whether it does something that was not understood, so that a kind missing in `reaches` proves nothing.
     package, versions
@@ -101,12 +102,8 @@ class Capability(Record):
     line: int = 0
 
     def reach(self, kind: str, flows: bool = False) -> Reach | None:
-        """The reach of `kind`, one with flow before one without; with `flows`, only one with flow."""
-        found = None
+        """The reach of a kind, if there is one; with `flows`, only if what is passed gets there."""
         for reach in self.reaches:
-            if reach.kind == kind:
-                if reach.flows:
-                    return reach
-                if not flows:
-                    found = reach
-        return found
+            if reach.kind == kind and reach.flows >= flows:
+                return reach
+        return None

@@ -1,0 +1,241 @@
+"""Merges what the analysis says of the same name in several versions of its package: the worst of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from safepickle.capabilities.sinks import SINKS, sink_kind
+
+from .entries import Entry, ModuleEntries, Way
+from .native import inert
+from .records import NativeCallable, Reach, Row
+from .sources import STANDARD_LIBRARY, Source
+from .summary import PackageSummary
+
+_FORMS = {"function": "function", "method": "function", "class": "class"}
+
+
+class Merged:
+    """All modules of all versions.
+
+    Parameters
+    ----------
+    packages
+        Package -> its versions, oldest first.
+    """
+
+    def __init__(self, packages: Mapping[str, Sequence[str]]) -> None:
+        self._packages = packages
+        self._modules: dict[str, ModuleEntries] = {}
+        self._older: list[tuple[Entry, str]] = []
+
+    # --- taking in -----------------------------------------------------------------------------------
+
+    def add_modules(self, summary: PackageSummary) -> None:
+        """Take in the modules of one version of a package; the rows come after them."""
+        bit = 1 << self._packages[summary.package].index(summary.version)
+        for name, data in summary.modules.items():
+            module = self._module(name, summary.package)
+            if module.package != summary.package:
+                continue
+            module.itself.versions |= bit
+            path = Path(data["path"])
+            flags = ("p" if path.name == "__init__.py" else "") + ("d" if _makes_names(data) else "")
+            module.flags = "".join(sorted({*module.flags, *flags} - {"n"}))
+            for qualname, found in data["classes"].items():
+                bases = tuple(base for atoms in found.get("bases", ()) for base in _named(atoms) if base)
+                if bases and "<" not in qualname and "#" not in qualname:
+                    entry = module.names.setdefault(qualname, Entry("class"))
+                    entry.bases = bases
+
+    def add_unread(self, source: Source) -> None:
+        """Take in the compiled modules of a source, and those left out, of which only the name is known."""
+        for path in sorted(source.folder.rglob("*.so")):
+            name = ".".join(path.relative_to(source.folder).with_suffix("").parts)
+            if name not in self._modules:
+                self._module(name, source.package).flags = "n"
+
+    def add_native(self, callables: Mapping[str, NativeCallable]) -> None:
+        """Take in the standard library's callables written in C."""
+        names = {name.partition(".")[0] for name in callables}
+        every = (1 << len(self._packages[STANDARD_LIBRARY])) - 1
+        for name in sorted(names):
+            module = self._modules.get(name)
+            if module is None or "n" in module.flags:
+                module = self._modules[name] = ModuleEntries(name, STANDARD_LIBRARY, "c")
+                module.itself.versions = every
+                module.itself.inert = True
+        for name, native in callables.items():
+            module_name, _, qualname = name.partition(".")
+            module = self._modules[module_name]
+            if qualname not in module.names:
+                entry = module.names[qualname] = Entry(_FORMS[native.kind], inert=inert(native))
+                entry.unknown = not (entry.inert or native.calls or native.reaches)
+                entry.versions = module.itself.versions
+                for kind, parameter in native.reaches:
+                    entry.add(Way(kind, 0, parameter != "-", False, ""))
+                if native.calls:
+                    entry.add(Way("call", 0, True, False, ""))
+        for root in SINKS:
+            module_name, _, qualname = root.rpartition(".")
+            if module_name in self._modules:
+                self._modules[module_name].names.setdefault(qualname, Entry(inert=False, unknown=True))
+
+    def add_rows(self, rows: Iterable[Row], versions: Mapping[str, str]) -> None:
+        """Take in what was derived with these versions of the packages; the oldest come first."""
+        for row in rows:
+            place = self.split(row.name)
+            if place is None:
+                continue
+            module, qualname = place
+            bit = 1 << self._packages[module.package].index(versions[module.package])
+            if not qualname:
+                self._merge(module.itself, row)
+                continue
+            entry = module.names.get(qualname)
+            if entry is None:
+                entry = module.names[qualname] = Entry()
+                entry.inert = row.inert
+            elif not entry.versions:
+                entry.inert = row.inert
+            entry.versions |= bit
+            if row.target != row.name:
+                if entry.target and entry.target != row.target:
+                    self._older.append((entry, entry.target))
+                entry.target = row.target
+                continue
+            self._merge(entry, row)
+
+    def _merge(self, entry: Entry, row: Row) -> None:
+        entry.form = _FORMS.get(row.kind, "value")
+        entry.line = row.line
+        entry.inert = row.inert and (entry.inert or row.kind == "module")
+        entry.unknown |= row.unknown > 0
+        for reach in row.reaches:
+            self._add_reach(entry, reach)
+
+    def _add_reach(self, entry: Entry, reach: Reach) -> None:
+        """Add a reach to an entry, and to what stands on its way and has no row of its own."""
+        ways = [step.name for step in reach.witness[1:]]
+        if not ways:
+            return
+        entry.add(Way(reach.kind, len(ways), reach.flows, reach.implicit, ways[0]))
+        for at, step in enumerate(reach.witness[1:-1], 1):
+            place = self.split(step.name)
+            if place is not None and place[1] and place[1] not in place[0].names:
+                hidden = place[0].names[place[1]] = Entry()
+                hidden.line = step.line
+                hidden.versions = place[0].itself.versions
+                following = reach.witness[at + 1].name
+                hidden.add(Way(reach.kind, len(reach.witness) - 1 - at, reach.flows, reach.implicit, following))
+
+    def _module(self, name: str, package: str) -> ModuleEntries:
+        found = self._modules.get(name)
+        if found is None:
+            found = self._modules[name] = ModuleEntries(name, package)
+        return found
+
+    def split(self, name: str) -> tuple[ModuleEntries, str] | None:
+        """The module that a full name lies in, and its qualified name there."""
+        module = name
+        while module:
+            found = self._modules.get(module)
+            if found is not None:
+                return found, name[len(module) + 1 :]
+            module = module.rpartition(".")[0]
+        return None
+
+    # --- giving out ----------------------------------------------------------------------------------
+
+    def finish(self) -> list[ModuleEntries]:
+        """All modules, their ways checked: each leads on, and ends in a root sink."""
+        for entry, target in self._older:
+            self._take_over(entry, self._entry(target))
+        for module in self._modules.values():
+            for entry in module.names.values():
+                if entry.target and entry.ways:
+                    self._take_over(self._entry(entry.target) or entry, entry)
+                    if self._entry(entry.target) is None:
+                        entry.target = ""
+                    else:
+                        entry.ways = {}
+        self._cut_loose_ends()
+        return sorted(self._modules.values(), key=lambda module: module.name)
+
+    def _take_over(self, entry: Entry, other: Entry | None) -> None:
+        """Let an entry reach what another one reaches: it was the same thing in an older version."""
+        if other is not None and other is not entry:
+            for way in other.ways.values():
+                entry.add(way)
+            if other.ways:
+                entry.inert = entry.inert and not any(way.flows for way in other.ways.values())
+
+    def _entry(self, name: str) -> Entry | None:
+        for _ in range(8):
+            place = self.split(name)
+            if place is None:
+                return None
+            module, qualname = place
+            entry = module.names.get(qualname)
+            if entry is None or not entry.target:
+                return entry
+            name = entry.target
+        return None
+
+    def _cut_loose_ends(self) -> None:
+        depths: dict[tuple[int, str], int] = {}
+        for entry in self._entries():
+            for kind, way in list(entry.ways.items()):
+                depth = self._depth(entry, kind, depths)
+                if depth is None:
+                    del entry.ways[kind]
+                    entry.unknown, entry.inert = True, False
+                elif depth != way.depth:
+                    entry.ways[kind] = way.replace(depth=depth)
+
+    def _entries(self) -> Iterator[Entry]:
+        for module in self._modules.values():
+            yield module.itself
+            yield from module.names.values()
+
+    def _depth(self, entry: Entry, kind: str, depths: dict[tuple[int, str], int]) -> int | None:
+        """Steps from an entry to the sink; None if the way ends before it, or turns in a circle."""
+        path: list[tuple[int, str]] = []
+        current: Entry | None = entry
+        while True:
+            key = (id(current), kind)
+            if current is None or kind not in current.ways or key in path:
+                return None
+            following = current.ways[kind].following
+            if not following:
+                depths[key] = 0
+            if key in depths:
+                depth = depths[key]
+                break
+            path.append(key)
+            if sink_kind(following):
+                depth = 0
+                break
+            place = self.split(following)
+            current = place[0].itself if place is not None and not place[1] else self._entry(following)
+        for key in reversed(path):
+            depth += 1
+            depths[key] = depth
+        return depth
+
+
+def _named(atoms: Sequence[str]) -> Iterator[str]:
+    """The full names among atoms of the analysis (:mod:`.atoms`); empty for what has none."""
+    for atom in atoms:
+        if atom[0] == "g":
+            yield atom[1:]
+        elif atom[0] == "d":
+            yield atom[1:].replace(":", ".")
+
+
+def _makes_names(data: Mapping[str, object]) -> bool:
+    """Whether a module may have names that its source does not show."""
+    functions = data["functions"]
+    assert isinstance(functions, dict)
+    return "__getattr__" in functions or bool(data["stars"])

@@ -1,0 +1,52 @@
+"""How the capability table lies in its file; what writes it and what reads it agree here.
+
+The file, little-endian::
+
+    magic        MAGIC
+    sizes        u32 of: modules, blocks, blocks of names, bytes of the texts, bytes of the dictionary,
+                 crc32 of all that follows up to the blocks
+    modules      u32 crc32 of each module's name, ascending; u16 its first block; u8 its number of blocks
+    blocks       u32 end of each block, then of each block of names, counted from the first; u16 checksum of each
+    texts        kinds of sinks, worst first; then a line a package: name and versions, oldest first; all between TABs
+    dictionary   what deflate starts from in each block
+    blocks, blocks of names   raw deflate
+
+All arrays begin at a multiple of four. A block unpacks to the length of its text (u32), the text, padding to a
+multiple of four and fingerprints (u32 each, the crc32 of names). The text holds sections of modules, and ends with LF::
+
+    LF :MODULE TAB FLAGS TAB PACKAGE TAB VERSIONS TAB START TAB INERT TAB UNCLEAR TAB REACHES
+    LF QUALNAME TAB ENTRY
+
+``FLAGS`` are :data:`MODULE_FLAGS`; ``VERSIONS`` bits, hexadecimal, of the package's versions. From fingerprint number
+``START`` come ``INERT`` of names known inert, then ``UNCLEAR`` of names that do something not understood and reach
+nothing known. A module of several blocks has a section in each; a name is in the block that the crc32 of its first
+component chooses.
+
+``ENTRY`` is ``=`` and the number of the name that it leads to, or :data:`FORMS` and :data:`FLAGS` and then, each
+after a TAB, line, versions (empty: the module's), numbers of the bases with commas between, and reaches. ``REACHES``
+are separated by blanks: for each a letter of :data:`KIND_LETTERS` (upper case: flows), a digit for the depth and ``!``
+if implicit; then ``:`` and the number of the name that comes next, none if the depth is 0. Numbers of names are
+written in base 64 and count the lines of all blocks of names.
+"""
+
+from __future__ import annotations
+
+MAGIC = b"SafePickle capabilities 1\n\0\0\0\0\0\0"
+SIZES = 6
+NAMES_IN_BLOCK = 64
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
+MAX_DEPTH = len(DIGITS) - 1
+
+KIND_LETTERS = "abcdefghijklmnop"
+
+FORMS = {"f": "function", "c": "class", "v": "value"}
+FLAGS = "iu"
+"""Inert; does something not understood."""
+
+MODULE_FLAGS = "picdn"
+"""A package; inert when imported; written in C and told by signatures; makes names at run time; not read at all."""
+
+
+def padding(size: int) -> int:
+    """Bytes that are missing to a multiple of four."""
+    return -size % 4
