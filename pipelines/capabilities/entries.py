@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.sinks import KINDS
 from safepickle.record import Record
 
-REACHED = tuple(dict.fromkeys([*KINDS, "call", "tamper", "read"]))
-"""Kinds of what is reached, worst first: those of the root sinks, and ``call``: it calls what it is passed."""
+REACHED = (*(kind for kind in KINDS if kind != CALL), CALL)
+"""Kinds of what is reached, worst first: those of the root sinks, and that it calls what it is passed."""
 
 
 class Way(Record):

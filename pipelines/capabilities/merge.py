@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.sinks import SINKS, sink_kind
 
-from .entries import Entry, ModuleEntries, Way
+from .entries import REACHED, Entry, ModuleEntries, Way
 from .native import inert
 from .records import NativeCallable, Reach, Row
 from .sources import STANDARD_LIBRARY, Source
@@ -76,7 +77,7 @@ class Merged:
                 for kind, parameter in native.reaches:
                     entry.add(Way(kind, 0, parameter != "-", False, ""))
                 if native.calls:
-                    entry.add(Way("call", 0, True, False, ""))
+                    entry.add(Way(CALL, 0, True, False, ""))
         for root in SINKS:
             module_name, _, qualname = root.rpartition(".")
             if module_name in self._modules:
@@ -118,7 +119,7 @@ class Merged:
     def _add_reach(self, entry: Entry, reach: Reach) -> None:
         """Add a reach to an entry, and to what stands on its way and has no row of its own."""
         ways = [step.name for step in reach.witness[1:]]
-        if not ways:
+        if not ways or reach.kind not in REACHED:
             return
         entry.add(Way(reach.kind, len(ways), reach.flows, reach.implicit, ways[0]))
         for at, step in enumerate(reach.witness[1:-1], 1):

@@ -84,6 +84,8 @@ class Capability(Record):
         modules and read files.
     unknown
         Whether it does something that was not understood, so that a kind missing in `reaches` proves nothing.
+    calls
+        Whether it calls what is passed to it, at once or later.
     package, versions
         Distribution, and the analysed versions of it that have the name; the facts are the worst over these.
     path, line
@@ -96,6 +98,7 @@ class Capability(Record):
     reaches: tuple[Reach, ...] = ()
     inert: bool = False
     unknown: bool = False
+    calls: bool = False
     package: str = ""
     versions: tuple[str, ...] = ()
     path: str = ""

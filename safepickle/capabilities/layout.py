@@ -37,6 +37,9 @@ NAMES_IN_BLOCK = 64
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
 MAX_DEPTH = len(DIGITS) - 1
 
+CALL = "call"
+"""The mildest kind: it calls what it is passed."""
+
 KIND_LETTERS = "abcdefghijklmnop"
 
 FORMS = {"f": "function", "c": "class", "v": "value"}

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from ..bytecode.names import canonical
 from ..errors import TableError
 from .capability import Capability, Reach, Step
-from .layout import DIGITS, FORMS, KIND_LETTERS, MAGIC, MODULE_FLAGS, NAMES_IN_BLOCK, SIZES, padding
+from .layout import CALL, DIGITS, FORMS, KIND_LETTERS, MAGIC, MODULE_FLAGS, NAMES_IN_BLOCK, SIZES, padding
 from .sinks import sink_kind
 
 TYPE_CHECKING = False
@@ -399,14 +399,17 @@ class _Section:
         fields = entry.split("\t")
         if len(fields) != 5 or fields[0][:1] not in FORMS:
             self._owner._damaged(f"what it says of {self.name}.{qualname} cannot be read")
-        flags, line, bits, _, reaches = fields
+        flags, line, bits, _, ways = fields
+        reaches = self._read_reaches(ways)
+        calls = bool(reaches) and reaches[-1].kind == CALL
         return Capability(
             f"{self.name}.{qualname}" if qualname else self.name,
             self._status,
             FORMS[flags[0]] if qualname else "module",
-            tuple(self._read_reaches(reaches)),
+            tuple(reaches[:-1] if calls else reaches),
             inert="i" in flags[1:],
             unknown="u" in flags[1:],
+            calls=calls and reaches[-1].flows,
             package=self.package,
             versions=self.versions(bits),
             path=self._path,
