@@ -787,7 +787,7 @@ class Machine:
 
     @cython.cfunc
     def _begins_like_file(self, first: cython.int, second: cython.int) -> cython.bint:
-        """A pickle, zip, gzip, zlib, bzip2 or xz begins with these two bytes."""
+        """A pickle, zip, gzip, zlib, bzip2, xz or lzma begins with these two bytes."""
         if first == 0x80:
             return second <= 5
         return (
@@ -796,6 +796,7 @@ class Machine:
             or (first == 0x78 and (second == 0x01 or second == 0x5E or second == 0x9C or second == 0xDA))
             or (first == 0x42 and second == 0x5A)
             or (first == 0xFD and second == 0x37)
+            or (first == 0x5D and second == 0x00)
         )
 
     @cython.cfunc

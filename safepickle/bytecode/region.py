@@ -15,6 +15,7 @@ from .carried import MAGICS, begins_like_file, decodings
 from .describe import Describer
 from .folding import FOLDABLE, fold
 from .machine import Machine
+from .names import is_stdlib
 from .opcodes import CODES, NAMES, PROTOCOLS
 from .resync import candidates, marks_before, read_across
 from .trace import Coverage, Oddity, Place, Trace
@@ -422,7 +423,7 @@ class _Region:
         place = (*self.place, step)
         if literal[:2] not in MAGICS or literal[:1] == b"\x80":
             found = _Region(literal, 0, len(literal), place, self.budget, self.unwrap).read(raw_tail=True)
-            return _noted(machine, found, at, _worth if literal[:1] == b"\x80" else _credible)
+            return _noted(machine, found, at, _worth if literal[:1] == b"\x80" else _acting)
         if self.unwrap is None:
             return []
         return _noted(machine, self.unwrap(literal, place), at, _worth)
@@ -460,6 +461,15 @@ def _credible(trace: Trace) -> bool:
 def _worth(trace: Trace) -> bool:
     """Whether a stream in a literal is one: no damage was met in it, or it imports something."""
     return trace.coverage.state != "stopped" or _credible(trace)
+
+
+def _acting(trace: Trace) -> bool:
+    """Whether what may be a text did more than name, before it broke, something that nobody knows."""
+    if trace.coverage.state != "stopped":
+        return _credible(trace)
+    return any(is_stdlib(entry.name) for entry in trace.imports) or any(
+        _plausible(call.callee.name) for call in trace.calls
+    )
 
 
 def _limited(trace: Trace) -> bool:

@@ -61,6 +61,9 @@ MAKERS = frozenset(("types.CodeType", "types.FunctionType", "builtins.compile"))
 SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name in names.split()}
 """Root sink -> kind."""
 
+_LONGEST = 1 + max(name.count(".") for name in (*SINKS, *(f"{twin}.name" for twin in _TWINS)))
+"""Parts of the longest name of a sink: those further to the left of a name need not be looked at."""
+
 
 def sink_kind(name: str) -> str:
     """Kind of the root sink that a dotted name leads to, or ``""``.
@@ -78,7 +81,7 @@ def sink_kind(name: str) -> str:
     parts = name.split(".")
     if parts[-1] == "__call__":
         del parts[-1]
-    for first in range(len(parts) - 1):
+    for first in range(max(0, len(parts) - _LONGEST), len(parts) - 1):
         kind = _direct(parts[first:])
         if kind:
             return kind

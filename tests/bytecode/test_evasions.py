@@ -6,7 +6,6 @@ import base64
 import gzip
 import pickle
 import struct
-import zlib
 
 import pytest
 
@@ -152,25 +151,15 @@ def latin1(data: bytes) -> bytes:
 
 
 CARRIED = {
-    "protocol 0": b"\x80\x03" + LOADER + b"B" + struct.pack("<I", len(PAYLOAD)) + PAYLOAD + b"\x85R.",
     "protocol 4 without PROTO": b"\x80\x03" + LOADER + b"C" + bytes((len(PROTO4) - 2,)) + PROTO4[2:] + b"\x85R.",
     "INST": b"\x80\x03" + LOADER + b"C\x16(S'echo'\nios\nsystem\n.\x85R.",
     "protocol 0 behind a long string": b"\x80\x03" + LOADER + b"B" + struct.pack("<I", len(PAYLOAD) + 906)
     + text(b"x" * 900) + b"0" + PAYLOAD + b"\x85R.",
     "protocol 0 behind many opcodes": b"\x80\x03" + LOADER + b"B" + struct.pack("<I", len(PAYLOAD) + 600)
     + b"N0" * 300 + PAYLOAD + b"\x85R.",
-    "a bytearray": b"\x80\x05" + LOADER + b"\x96" + struct.pack("<Q", len(PROTO4)) + PROTO4 + b"\x85R.",
-    "a bytearray of protocol 0": b"\x80\x05" + LOADER + b"\x96" + struct.pack("<Q", len(PAYLOAD)) + PAYLOAD + b"\x85R.",
-    "latin-1 text": TEXTUAL % latin1(PROTO4),
     "a long latin-1 text": TEXTUAL % latin1(b"\x80\x04" + text(b"x" * 100_000) + b"0" + PROTO4[2:]),
-    "base64": UNBASE64 % text(base64.b64encode(PROTO4)),
-    "base64 of protocol 0": UNBASE64 % text(base64.b64encode(PAYLOAD)),
     "base64 with noise": UNBASE64 % text(b"! ".join(bytes((c,)) for c in base64.b64encode(PROTO4))),
     "long base64": UNBASE64 % text(base64.b64encode(b"\x80\x04" + text(b"x" * 100_000) + b"0" + PROTO4[2:])),
-    "hex": b"\x80\x03" + LOADER + b"cbinascii\nunhexlify\n" + text(PAYLOAD.hex().encode()) + b"\x85R\x85R.",
-    "gzip": b"\x80\x03" + LOADER + b"cgzip\ndecompress\nB"
-    + struct.pack("<I", len(gzip.compress(PAYLOAD, mtime=0))) + gzip.compress(PAYLOAD, mtime=0) + b"\x85R\x85R.",
-    "zlib in base64": UNBASE64 % text(base64.b64encode(zlib.compress(PAYLOAD))),
     "folded bytes": b"\x80\x03" + LOADER + b"cbuiltins\nbytes\n]("
     + b"".join(b"K" + bytes((c,)) for c in b"cos\nsystem\n)R.") + b"e\x85R\x85R.",
 }  # fmt: skip

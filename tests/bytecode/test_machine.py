@@ -147,38 +147,6 @@ def test_one_hostile_call_among_many_of_the_same_callee_stays_visible() -> None:
     assert sorted(call.args[0].looks for call in found.calls) == ["identifier", "shell"]
 
 
-NESTED = {
-    "bytes": lambda inner: pickle.dumps({"state": inner}),
-    "argument": lambda inner: Assembler(3).global_("pickle", "loads").binbytes(inner).tuple1().reduce().assemble(),
-    "latin-1 text": lambda inner: (
-        Assembler(2).global_("_codecs", "encode").text(inner.decode("latin-1")).text("latin1")
-        .tuple2().reduce().assemble()
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("wrap", NESTED.values(), ids=NESTED.keys())
-def test_a_pickle_inside_a_literal_is_a_child(wrap: object) -> None:
-    inner = system(Assembler(3)).assemble()
-    assert callable(wrap)
-    outer = trace(wrap(inner))
-    assert [call.callee.name for child in outer.children for call in child.calls] == ["os.system"]
-
-
-@pytest.mark.parametrize("depth", [3, 50])
-def test_pickles_within_pickles_are_bounded(depth: int) -> None:
-    data = system(Assembler(3)).assemble()
-    for _ in range(depth):
-        data = pickle.dumps(data, 3)
-    found = region(data)
-    kinds = {oddity.kind for stream in _walk(found) for oddity in stream.oddities}
-    assert ("budget:depth" in kinds) == (depth > Limits().depth)
-
-
-def _walk(traces: list[Trace]) -> list[Trace]:
-    return [found for stream in traces for found in (stream, *_walk(list(stream.children)))]
-
-
 BUDGETS = {
     "opcodes": (Limits(opcodes=70_000), b"\x80\x02" + b"N0" * 100_000 + b"N."),
     "stack": (Limits(stack=1_000), b"\x80\x02" + b"N" * 5_000 + b"."),

@@ -8,48 +8,23 @@ Cases that damage a stream cannot be complete; their twins are ``incomplete`` an
 from __future__ import annotations
 
 import itertools
-import pickle
 import struct
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safepickle.bytecode.region import Budget, trace_region
-from safepickle.bytecode.trace import FileTrace
 from safepickle.limits import Limits
-from safepickle.scan import FileReport, Scanner
+from safepickle.scan import Scanner
 from tests.assemble import Assembler
-
-
-class Callee(NamedTuple):
-    module: str
-    name: str
-    argument: str
-
-
-HOSTILE = Callee("os", "system", "echo inert")
-BENIGN = Callee("decimal", "Decimal", "0.5")
-
-Case = Callable[[Callee], bytes]
+from tests.bytecode.twins import BENIGN, HOSTILE, Callee, Case, applied, called, calls, caught, framed
 
 
 @pytest.fixture(scope="module")
 def scanner() -> Scanner:
     return Scanner()
-
-
-def called(asm: Assembler, callee: Callee) -> Assembler:
-    """Push the result of the ordinary call."""
-    return asm.global_(callee.module, callee.name).text(callee.argument).tuple1().reduce()
-
-
-def applied(asm: Assembler, callee: Callee) -> bytes:
-    """Call what is on the stack, as all that the stream does."""
-    return asm.text(callee.argument).tuple1().reduce().assemble()
 
 
 # --- where the operands of STACK_GLOBAL come from ------------------------------------------------
@@ -239,18 +214,6 @@ AROUND: dict[str, Case] = {
 }  # fmt: skip
 
 
-def framed(*lengths: int) -> Case:
-    """Frames of the given lengths around each other; a negative one ends that many bytes before the end."""
-
-    def case(callee: Callee) -> bytes:
-        body = called(Assembler(4), callee).fragment() + b"."
-        for length in reversed(lengths):
-            body = Assembler(4).frame(length if length >= 0 else len(body) + length).fragment() + body
-        return Assembler(4).raw(body).assemble(stop=False)
-
-    return case
-
-
 FRAMES: dict[str, Case] = {
     "a frame that fits": lambda c: called(Assembler(4, framed=True), c).assemble(),
     "no frame": framed(),
@@ -282,22 +245,6 @@ COMPLETE = {
 DAMAGED = {"around: a stream behind a damaged one"}
 
 
-def calls(found: FileTrace, callee: Callee) -> list[tuple[str, str, str, tuple[str, ...], int, int]]:
-    """Calls as they are but for the callee's name, and those of the callee."""
-    name = f"{callee.module}.{callee.name}"
-    return sorted(
-        (call.opcode, call.callee.kind, call.callee.name.replace(name, "CALLEE"), call.result, call.count, call.depth)
-        for trace in found.walk()
-        for call in trace.calls
-    )
-
-
-def caught(report: FileReport) -> bool:
-    """Whether the call is in the Trace, and the verdict not benign."""
-    names = {call.callee.name for trace in report.trace.walk() for call in trace.calls}
-    return "os.system" in names and report.verdict in ("suspicious", "malicious")
-
-
 @pytest.mark.parametrize("name", COMPLETE | BROKEN)
 def test_the_call_is_caught_and_its_benign_twin_passes(scanner: Scanner, name: str) -> None:
     case = (COMPLETE | BROKEN)[name]
@@ -308,111 +255,6 @@ def test_the_call_is_caught_and_its_benign_twin_passes(scanner: Scanner, name: s
     assert benign.verdict == ("incomplete" if name in BROKEN or name in DAMAGED else "benign")
 
 
-# --- where readers differ ------------------------------------------------------------------------
-
-
-def kinds(report: FileReport) -> set[str]:
-    own = {oddity.kind for oddity in report.oddities}
-    return own | {oddity.kind for trace in report.trace.walk() for oddity in trace.oddities}
-
-
-def behind(code: bytes) -> Case:
-    """The call behind a value that `code` leaves on the stack."""
-    return lambda c: called(Assembler(0).raw(code).pop(), c).assemble()
-
-
-class Difference(NamedTuple):
-    oddity: str
-    case: Case
-    complete: bool = True
-
-
-DIFFERENCES: dict[str, Difference] = {
-    "INT in octal, which pickletools reads in decimal": Difference("unusual-number", behind(b"I0163\n")),
-    "INT in hexadecimal, which pickletools refuses": Difference("unusual-number", behind(b"I0x1F\n")),
-    "INT with an underscore, which C refuses": Difference("unusual-number", behind(b"I1_000\n")),
-    "INT with blanks": Difference("unusual-number", behind(b"I 7 \n")),
-    "INT with a NUL, at which C stops": Difference("unusual-number", behind(b"I5\0 junk\n")),
-    "INT that is nothing but a NUL": Difference("unusual-number", behind(b"I\0\n")),
-    "LONG in hexadecimal": Difference("unusual-number", behind(b"L0x1FL\n")),
-    "LONG without L": Difference("", behind(b"L31\n")),
-    "LONG with a NUL": Difference("unusual-number", behind(b"L5\0\n")),
-    "FLOAT with blanks, which C refuses": Difference("unusual-number", behind(b"F 1.5 \n")),
-    "FLOAT with an underscore": Difference("unusual-number", behind(b"F1_0.5\n")),
-    "FLOAT with a NUL": Difference("unusual-number", behind(b"F1.5\0junk\n")),
-    "FLOAT that is no ordinary number": Difference("", behind(b"Fnan\n0F-inf\n0F.5\n0F5.\n0F1e-5\n")),
-    "a memo key with a NUL": Difference("unusual-number", behind(b"Np0\0junk\n0g0\n")),
-    "a memo key with an underscore": Difference("unusual-number", behind(b"Np1_0\n0g10\n")),
-    "a memo key beyond 2 ** 63, which C refuses": Difference("", behind(b"Np%d\n0g%d\n" % (1 << 70, 1 << 70))),
-    "a memo key twice, which pickletools refuses": Difference("memo-key-repeated", behind(b"Np0\n0I1\np0\n")),
-    "values left on the stack, which pickletools refuses": Difference(
-        "leftover-stack", lambda c: called(Assembler(2).none().none(), c).assemble()
-    ),
-    "STRING with bytes beyond ASCII, an ordinary thing in Python 2": Difference("", behind(b"S'\xe9\xff'\n")),
-    "SHORT_BINSTRING with bytes beyond ASCII": Difference("", behind(b"U\2\xe9\xff")),
-    "UNICODE with bytes beyond ASCII": Difference("", behind(b"V\xe9\xff\n")),
-    "BINUNICODE with a surrogate": Difference("", behind(b"X\3\0\0\0\xed\xa0\x80")),
-    "GLOBAL with carriage returns": Difference(
-        "", lambda c: b"c%s\n%s\n(S'%s'\r\ntR." % tuple(part.encode() for part in c)
-    ),
-    "a frame that is too short for what is read": Difference(
-        "read-across-frame",
-        lambda c: called(Assembler(4).frame(2).short_binunicode("abcde").pop(), c).assemble(),
-        complete=False,
-    ),
-    "a frame beyond the file, which pickle refuses": Difference("frame-past-end", framed(1 << 40)),
-    "REDUCE with a list, which C refuses": Difference(
-        "arguments-no-tuple",
-        lambda c: Assembler(2).global_(c.module, c.name).empty_list().text(c.argument).append().reduce().assemble(),
-    ),
-    "NEWOBJ with a list": Difference(
-        "arguments-no-tuple",
-        lambda c: Assembler(2).global_(c.module, c.name).empty_list().text(c.argument).append().newobj().assemble(),
-    ),
-    "BUILD with an empty tuple, which C refuses": Difference(
-        "falsy-state", lambda c: called(Assembler(2), c).empty_tuple().build().assemble()
-    ),
-    "BUILD with zero": Difference("falsy-state", lambda c: called(Assembler(2), c).binint1(0).build().assemble()),
-    "BUILD with no text": Difference("falsy-state", lambda c: called(Assembler(2), c).text("").build().assemble()),
-    "BUILD with None": Difference("", lambda c: called(Assembler(2), c).none().build().assemble()),
-    "BYTEARRAY8, unknown before Python 3.8": Difference("", behind(b"\x96\2\0\0\0\0\0\0\0ab")),
-    "NEXT_BUFFER and READONLY_BUFFER": Difference("", behind(b"\x97\x98")),
-    "POP of a mark, which Python 2 keeps on the stack": Difference(
-        "", lambda c: called(Assembler(2).mark().pop(), c).assemble()
-    ),
-    "a protocol that no reader knows": Difference(
-        "unsupported-protocol", lambda c: called(Assembler(4).proto(9), c).assemble()
-    ),
-    "a line without its end, which pickle takes less its last byte": Difference(
-        "", lambda c: Assembler(0).mark().text(c.argument).inst(c.module, c.name).assemble(stop=False), False
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("difference", DIFFERENCES.values(), ids=DIFFERENCES.keys())
-def test_where_readers_differ_the_laxest_is_followed_and_an_oddity_says_so(
-    scanner: Scanner, difference: Difference
-) -> None:
-    hostile, benign = scanner.scan_bytes(difference.case(HOSTILE)), scanner.scan_bytes(difference.case(BENIGN))
-    assert caught(hostile)
-    assert calls(hostile.trace, HOSTILE) == calls(benign.trace, BENIGN)
-    assert benign.verdict == ("benign" if difference.complete else "incomplete")
-    assert difference.oddity in (kinds(hostile) & kinds(benign) | {""})
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_what_a_pickler_writes_has_no_oddity(scanner: Scanner, protocol: int) -> None:
-    value = [
-        {"a": (1, -1, 1.5, -1e300, 1 << 80, None, True)},
-        ["x" * 300] * 2,
-        b"y" * 300,
-        {1.0, "z"},
-        list(range(300)),
-    ]
-    report = scanner.scan_bytes(pickle.dumps([value, OrderedDict(a=value)], protocol))
-    assert (kinds(report), report.verdict) == (set(), "benign")
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(sorted(COMPLETE | BROKEN)), min_size=1, max_size=3), st.data())
 def test_no_mutation_makes_it_raise(names: list[str], draw: st.DataObject) -> None:
@@ -420,10 +262,3 @@ def test_no_mutation_makes_it_raise(names: list[str], draw: st.DataObject) -> No
     for _ in range(draw.draw(st.integers(0, 6))):
         data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     trace_region(bytes(data), 0, len(data), (), Budget(Limits()))
-
-
-def test_a_number_that_no_reader_takes_stops_the_stream(scanner: Scanner) -> None:
-    for number in (b"F\n", b"Fabc\n", b"F1.5e\n", b"F-\n", b"F1..5\n", b"Iseven\n", b"LL\n", b"F1.5x\n"):
-        assert not scanner.scan_bytes(number + b".").complete
-    for number in (b"F-1.5e+17\n", b"F0.1\n", b"F1e5\n", b"FNaN\n", b"Finfinity\n"):
-        assert scanner.scan_bytes(number + b".").complete
