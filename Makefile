@@ -9,7 +9,11 @@ export BENTOML_DO_NOT_TRACK := True
 # DVC's site cache holds pickles; by default it lies where everybody may write.
 export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 
-.PHONY: help venv build run test lint format docs clean
+# For `make fuzz`: an interrupted run goes on when it is started again; ORACLE names another Python to ask.
+SEED ?= 1
+STREAMS ?= 1000000
+ORACLE ?=
+.PHONY: help venv build run test fuzz lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +41,9 @@ run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops t
 
 test: build .dvc/private ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+fuzz: build ## hold the machine against CPython's unpicklers (SEED=1 STREAMS=1000000 ORACLE=python3.13)
+	$(BIN)/python -m tests.bytecode.fuzz --seed $(SEED) --streams $(STREAMS) --oracle "$(ORACLE)"
 
 lint: venv ## check format, style, types, imports, and that the reference is up to date
 	$(BIN)/ruff format --check .

@@ -654,6 +654,9 @@ class Machine:
         """The argument up to the newline, as far as a number needs it; moves behind it."""
         newline: cython.longlong = self._line_end(at)
         self.position = newline + 1
+        if newline - at > 8192:
+            while at < newline and (self.buffer[at] == 0x20 or 0x09 <= self.buffer[at] <= 0x0D):
+                at += 1
         return bytes(self.data[at : min(newline, at + 8192)])
 
     @cython.cfunc
@@ -941,7 +944,7 @@ class Machine:
             digits = behind - at
         if digits == 0 or behind < end:
             try:
-                agreed = text_float(bytes(self.data[begin : min(end, begin + 8192)]))
+                agreed = text_float(self._line(begin))
             except ValueError:
                 raise Stop("bad number", -1) from None
             if not agreed:

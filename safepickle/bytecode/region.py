@@ -200,7 +200,8 @@ class _Region:
         self.effort += machine.executed - known
         machine.note("memo-of-earlier-stream", position)
         again = self._trace(machine, position, reason, ())
-        calls = tuple(call for call in again.calls if call.offset >= trace.coverage.offset)
+        since = trace.coverage.offset if _credible(trace) else 0  # what is before is in the Trace that stays
+        calls = tuple(call for call in again.calls if call.offset >= since)
         if calls:
             self.complete = False
             counts = {name: count - opcodes.get(CODES[name], 0) for name, count in again.opcodes.items()}

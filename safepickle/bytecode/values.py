@@ -157,6 +157,7 @@ def text_key(line: bytes) -> int:
     """
     if b"\0" in line:
         line = line.partition(b"\0")[0]
+    line = line.strip()
     if len(line) > 5000:
         raise ValueError("too many digits")
     return int(line)
