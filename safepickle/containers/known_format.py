@@ -55,11 +55,11 @@ FORMATS: tuple[Format, ...] = (
     Format("sqlite", 0, b"SQLite format 3\x00"),
 )
 
-_BY_FIRST_BYTE: dict[bytes, list[Format]] = {}
+_BY_PLACE: dict[int, dict[bytes, Format]] = {}
 for _known in FORMATS:
-    if not _known.offset:
-        _BY_FIRST_BYTE.setdefault(_known.magic[:1], []).append(_known)
-_LATER: tuple[Format, ...] = tuple(known for known in FORMATS if known.offset)
+    _BY_PLACE.setdefault(_known.offset << 8 | len(_known.magic), {})[_known.magic] = _known
+_PLACES = tuple((key >> 8, (key >> 8) + (key & 255), known) for key, known in _BY_PLACE.items())
+"""Where magics stand, and the formats by the magic there."""
 
 _ONNX = Format("onnx", 0, b"", "custom operators and external data paths are not analysed")
 _SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
@@ -71,9 +71,11 @@ _HEAD_BYTES = 8192 + 16
 
 def _match(source: Source) -> Format | None:
     head = source.read(0, _HEAD_BYTES)
-    candidates: list[Format] = [*_BY_FIRST_BYTE.get(head[:1], ()), *_LATER]
-    for known in candidates:
-        if head.startswith(known.magic, known.offset):
+    for start, end, formats in _PLACES:
+        if start >= len(head):
+            continue
+        known = formats.get(head[start:end])
+        if known is not None:
             return known
     if _is_onnx(head, source):
         return _SAVED_MODEL if head[1] == 1 else _ONNX

@@ -9,7 +9,6 @@ in STOP, or for a long run of opcodes that never takes more from the stack than 
 from __future__ import annotations
 
 from ..bytecode.opcodes import OPCODES
-from ..record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ _LINE_ALPHABETS = {"INT": _NUMBER, "LONG": _NUMBER, "FLOAT": _NUMBER, "GET": _NU
 _NOT_IN_NAMES = frozenset(b"()[]{}:;,\"'=\x7f").union(range(0x21))
 
 
-class Walk(Record):
-    """How far a walk came.
+class Walk:
+    """How far a walk came; no record, as one is made for every member.
 
     Parameters
     ----------
@@ -72,12 +71,15 @@ class Walk(Record):
         opcode), ``end`` (after a STOP the bytes ended, but for blanks or NULs), ``long`` (nothing wrong so far).
     """
 
-    opcodes: int
-    headed: bool
-    named: bool
-    called: bool
-    streams: int
-    ended: str
+    __slots__ = ("called", "ended", "headed", "named", "opcodes", "streams")
+
+    def __init__(self, opcodes: int, headed: bool, named: bool, called: bool, streams: int, ended: str) -> None:
+        self.opcodes = opcodes
+        self.headed = headed
+        self.named = named
+        self.called = called
+        self.streams = streams
+        self.ended = ended
 
 
 def walk(data: Buffer, start: int, end: int, naming: frozenset[str] = _NAMING) -> Walk:

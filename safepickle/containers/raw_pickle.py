@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 JOBLIB_MARK = b"joblib.numpy_pickle"
 """Module of the wrapper classes that joblib pickles before the raw bytes of an array."""
 
-_JOBLIB_SEARCHED = 64 << 20
+_JOBLIB_SEARCHED = 8 << 20
 _EMBEDDED_SEARCHED = 16 << 20
 _EMBEDDED_TRIED = 4096
 

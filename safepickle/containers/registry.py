@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..bytecode.opcodes import NAMES
 from ..limits import Limits
 from ..record import Record
 from . import compressed, known_format, numpy_array, raw_pickle, sevenzip_archive, tar_archive, text, zip_archive
@@ -33,33 +34,46 @@ class Reader(Record):
         Whether bytes are of this format, judged by content.
     read
         Adds what the bytes contain to the survey and returns the container's name.
+    first
+        Bytes that the format may begin with, so that `sniff` need not be asked; none where it may be any.
     needs_all
         Whether `read` needs more than the head of what `sniff` accepts.
     """
 
     sniff: Callable[[Source], bool]
     read: Callable[[Source, Place, Survey], str]
+    first: bytes = b""
     needs_all: Callable[[Source], bool] = _always
 
 
+_SKIPPABLE = bytes(range(0x50, 0x60))
+
 READERS: dict[str, Reader] = {
-    "pickle": Reader(raw_pickle.sniff, raw_pickle.read),
+    "pickle": Reader(raw_pickle.sniff, raw_pickle.read, bytes(NAMES)),
     "zip": Reader(zip_archive.sniff, zip_archive.read),
     "tar": Reader(tar_archive.sniff, tar_archive.read),
-    "gzip": Reader(compressed.sniff_gzip, compressed.read_gzip),
-    "bz2": Reader(compressed.sniff_bz2, compressed.read_bz2),
-    "xz": Reader(compressed.sniff_xz, compressed.read_xz),
-    "lzma": Reader(compressed.sniff_lzma, compressed.read_lzma),
-    "zlib": Reader(compressed.sniff_zlib, compressed.read_zlib),
-    "zf": Reader(compressed.sniff_zf, compressed.read_zf),
-    "lz4": Reader(compressed.sniff_lz4, compressed.read_lz4),
-    "zstd": Reader(compressed.sniff_zstd, compressed.read_zstd),
-    "7z": Reader(sevenzip_archive.sniff, sevenzip_archive.read),
-    "npy": Reader(numpy_array.sniff, numpy_array.read, numpy_array.needs_all),
-    "json": Reader(text.is_json, text.read_json),
-    "known": Reader(known_format.sniff, known_format.read, _never),
+    "gzip": Reader(compressed.sniff_gzip, compressed.read_gzip, b"\x1f"),
+    "bz2": Reader(compressed.sniff_bz2, compressed.read_bz2, b"B"),
+    "xz": Reader(compressed.sniff_xz, compressed.read_xz, b"\xfd"),
+    "lzma": Reader(compressed.sniff_lzma, compressed.read_lzma, b"\x5d"),
+    "zlib": Reader(compressed.sniff_zlib, compressed.read_zlib, b"\x08\x18\x28\x38\x48\x58\x68\x78"),
+    "zf": Reader(compressed.sniff_zf, compressed.read_zf, b"Z"),
+    "lz4": Reader(compressed.sniff_lz4, compressed.read_lz4, b"\x02\x04" + _SKIPPABLE),
+    "zstd": Reader(compressed.sniff_zstd, compressed.read_zstd, b"\x28" + _SKIPPABLE),
+    "7z": Reader(sevenzip_archive.sniff, sevenzip_archive.read, b"7"),
+    "npy": Reader(numpy_array.sniff, numpy_array.read, b"\x93", numpy_array.needs_all),
+    "json": Reader(text.is_json, text.read_json, b"{[ \t\r\n\xef\xbb\xbf"),
+    "known": Reader(known_format.sniff, known_format.read, b"", _never),
 }
 """Every reader that accepts the bytes reads them; the order is that of the names in ``pickle+zip``."""
+
+_ASKED: list[tuple[Reader, ...]] = [
+    tuple(reader for reader in READERS.values() if not reader.first or byte in reader.first) for byte in range(256)
+]
+
+
+def _accepting(source: Source) -> list[Reader]:
+    return [reader for reader in _ASKED[source.data[source.start]] if reader.sniff(source)]
 
 
 def open_file(data: Buffer, limits: Limits) -> Contents:
@@ -101,7 +115,7 @@ def explore(source: Source, place: Place, survey: Survey) -> str:
         return "unread"
     if survey.overdue(place):
         return "unread"
-    accepted = [reader for reader in READERS.values() if reader.sniff(source)]
+    accepted = _accepting(source)
     if not accepted:
         return _unexplained(source, place, survey) if source.alone else ""
     known, mark = len(survey.regions), survey.store.mark()
@@ -115,7 +129,7 @@ def explore(source: Source, place: Place, survey: Survey) -> str:
 
 def wanted(head: Source) -> str:
     """How much of a source a reader would read, judged by its head: ``all``, ``head`` or nothing."""
-    accepted = [reader for reader in READERS.values() if reader.sniff(head)]
+    accepted = _accepting(head) if head.size else []
     if any(reader.needs_all(head) for reader in accepted):
         return "all"
     return "head" if accepted else ""

@@ -60,8 +60,19 @@ def read(source: Source, place: Place, survey: Survey) -> str:
         if not survey.take_member(inside) or survey.overdue(inside):
             break
         _note_entry(entry, inside, survey)
-        _read_member(source, entry, inside, container, survey)
+        if not _is_plain_storage(source, entry, container):
+            _read_member(source, entry, inside, container, survey)
     return container
+
+
+def _is_plain_storage(source: Source, entry: Entry, container: str) -> bool:
+    """Whether a member is nothing but a tensor's raw bytes, as nearly all members of a torch zip are."""
+    end = entry.start + entry.packed
+    if entry.method or entry.packed != entry.size or end > source.size:
+        return False
+    if not zip_layout.is_storage(entry.name, container):
+        return False
+    return not surely_pickle(source.data, source.start + entry.start, source.start + end)
 
 
 def _note_structure(source: Source, directory: Directory, place: Place, survey: Survey) -> None:
@@ -91,9 +102,11 @@ def _note_structure(source: Source, directory: Directory, place: Place, survey: 
 def _note_entry(entry: Entry, inside: Place, survey: Survey) -> None:
     if entry.flags & ENCRYPTED:
         survey.fail("zip-encrypted", inside, entry.header)
-    name = entry.name.replace("\\", "/")
-    if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
-        survey.odd("path-traversal", inside, entry.header)
+    name = entry.name
+    if ".." in name or name[:1] in ("/", "\\") or name[1:2] == ":":
+        parts = name.replace("\\", "/").split("/")
+        if not parts[0] or parts[0][1:2] == ":" or ".." in parts:
+            survey.odd("path-traversal", inside, entry.header)
     if entry.attributes >> 16 & 0xF000 == _SYMLINK:
         survey.odd("symlink", inside, entry.header)
 

@@ -45,8 +45,8 @@ STREAMED = 0x08
 ENCRYPTED = 0x01 | 0x40 | 0x2000
 
 
-class Entry(Record):
-    """What one header says about a member.
+class Entry:
+    """What one header says about a member; no record, as a hundred thousand of them are made.
 
     Parameters
     ----------
@@ -62,15 +62,29 @@ class Entry(Record):
         External attributes (Unix mode in the upper half); 0 where only a local header is known.
     """
 
-    name: str
-    header: int
-    start: int
-    packed: int
-    size: int
-    method: int
-    flags: int
-    crc: int
-    attributes: int = 0
+    __slots__ = ("attributes", "crc", "flags", "header", "method", "name", "packed", "size", "start")
+
+    def __init__(
+        self,
+        name: str,
+        header: int,
+        start: int,
+        packed: int,
+        size: int,
+        method: int,
+        flags: int,
+        crc: int,
+        attributes: int = 0,
+    ) -> None:
+        self.name = name
+        self.header = header
+        self.start = start
+        self.packed = packed
+        self.size = size
+        self.method = method
+        self.flags = flags
+        self.crc = crc
+        self.attributes = attributes
 
 
 class Directory(Record):
@@ -132,9 +146,10 @@ def read_local(source: Source, at: int) -> Entry | None:
         return None
     _, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack(head)
     tail = source.read(at + _LOCAL.size, name_length + extra_length)
-    sizes = _zip64(tail[name_length:], (size, packed))
+    if extra_length:
+        size, packed = _zip64(tail[name_length:], (size, packed))
     start = at + _LOCAL.size + name_length + extra_length
-    return Entry(member_name(tail[:name_length]), at, start, sizes[1], sizes[0], method, flags, crc)
+    return Entry(member_name(tail[:name_length]), at, start, packed, size, method, flags, crc)
 
 
 def _zip64(extra: bytes, values: tuple[int, ...]) -> tuple[int, ...]:
@@ -154,80 +169,124 @@ def _zip64(extra: bytes, values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-def _read_central(source: Source, start: int, shift: int, survey: Survey, place: Place) -> Iterator[tuple[Entry, int]]:
-    """Entries of a central directory, still without the start of their data, each with the offset after it."""
-    at = start
-    while (head := source.read(at, _CENTRAL.size))[:4] == CENTRAL and len(head) == _CENTRAL.size:
-        (_, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, _, _, attributes,
-         header) = _CENTRAL.unpack(head)  # fmt: skip
-        tail = source.read(at + _CENTRAL.size, name_length + extra_length)
-        size, packed, header = _zip64(tail[name_length:], (size, packed, header))
-        at += _CENTRAL.size + name_length + extra_length + comment_length
-        name = member_name(tail[:name_length])
-        yield Entry(name, header, 0, packed, size, method, flags, crc, attributes), at
-        if survey.overdue(place):
-            return
+class _Collected:
+    """Members found so far, and how both headers of each were compared."""
+
+    def __init__(self, source: Source, place: Place, survey: Survey) -> None:
+        self.entries: dict[tuple[object, ...], Entry] = {}
+        self._source = source
+        self._place = place
+        self._survey = survey
+
+    def add(self, entry: Entry) -> None:
+        """Add a member, unless it is known just so."""
+        self.entries[
+            entry.start, entry.method, entry.packed, entry.size, entry.name, entry.header, entry.flags, entry.crc,
+            entry.attributes,
+        ] = entry  # fmt: skip
+
+    def read_central(self, start: int, shift: int) -> int:
+        """Add what a central directory names, as it and as the local headers describe it; returns its end."""
+        source, survey = self._source, self._survey
+        data, base, at = source.data, source.start, start
+        while at + _CENTRAL.size <= source.size:
+            (signature, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, _, _,
+             attributes, header) = _CENTRAL.unpack_from(data, base + at)  # fmt: skip
+            if signature != CENTRAL:
+                break
+            at += _CENTRAL.size
+            name = source.read(at, name_length)
+            if extra_length:
+                size, packed, header = _zip64(source.read(at + name_length, extra_length), (size, packed, header))
+            at += name_length + extra_length + comment_length
+            entry = Entry(member_name(name), header, 0, packed, size, method, flags, crc, attributes)
+            is_ambiguous = shift and source.read(header, 4) == LOCAL
+            if is_ambiguous or not self._agrees(entry, name, header + shift):
+                self._locate(entry, shift)
+            if len(self.entries) > 2 * survey.limits.members or survey.overdue(self._place):
+                break
+        return at
+
+    def _agrees(self, entry: Entry, name: bytes, at: int) -> bool:
+        """Add a central entry whose local header says the very same, which is the rule."""
+        source = self._source
+        if not 0 <= at <= source.size - _LOCAL.size - len(name):
+            return False
+        signature, _, flags, method, _, _, _, packed, size, length, extra = _LOCAL.unpack_from(
+            source.data, source.start + at
+        )
+        if signature != LOCAL or method != entry.method or length != len(name) or (flags ^ entry.flags) & ENCRYPTED:
+            return False
+        sizes_follow = flags & STREAMED and not packed
+        if not sizes_follow and (packed != entry.packed or size != entry.size):
+            return False
+        if source.read(at + _LOCAL.size, length) != name:
+            return False
+        entry.header, entry.start = at, at + _LOCAL.size + length + extra
+        self.add(entry)
+        return True
+
+    def _locate(self, entry: Entry, shift: int) -> None:
+        """Find the local header of a central entry, and read the member as either of them says."""
+        survey = self._survey
+        inside = (*self._place, ("zip", entry.name))
+        found = False
+        for at in {entry.header + shift, entry.header}:
+            local = read_local(self._source, at) if at >= 0 else None
+            if local is None:
+                continue
+            found = True
+            # signed local headers may be shared by several central entries: each is a member of its own
+            self.add(
+                Entry(
+                    entry.name, at, local.start, entry.packed, entry.size, entry.method, entry.flags, entry.crc,
+                    entry.attributes,
+                )
+            )  # fmt: skip
+            if local.flags & STREAMED and not local.packed:
+                local.packed, local.size = entry.packed, entry.size
+            if (local.name, local.method, local.packed, local.size) != (
+                entry.name, entry.method, entry.packed, entry.size
+            ):  # fmt: skip
+                survey.odd("zip-header-mismatch", inside, at, f"the local header says {local.name!r}")
+                self.add(local)
+            elif (local.flags ^ entry.flags) & ENCRYPTED:
+                survey.odd("zip-header-mismatch", inside, at, "flags")
+        if not found:
+            survey.fail("zip-no-local-header", inside, entry.header)
 
 
 def read_directory(source: Source, place: Place, survey: Survey) -> Directory:
     """Collect members from everything that names one."""
-    entries: dict[Entry, None] = {}
+    collected = _Collected(source, place, survey)
+    entries = collected.entries
     spans: list[tuple[int, int]] = []
     ends = find_ends(source)
     seen: set[tuple[int, int]] = set()
     for end in ends:
-        if any(entry.start <= end < entry.start + entry.packed for entry in entries):
+        if any(entry.start <= end < entry.start + entry.packed for entry in entries.values()):
             # of an archive that is a member of this one, and explored as such
             continue
         spans.append((end, end + _END_RECORD.size))
         for start, shift in find_directories(source, end):
-            if (start, shift) in seen:
-                continue
-            seen.add((start, shift))
-            after = start
-            for entry, reached in _read_central(source, start, shift, survey, place):
-                after = reached
-                _locate(source, entry, shift, entries, place, survey)
-                if len(entries) > 2 * survey.limits.members:
-                    break
-            spans.append((start, after))
+            if (start, shift) not in seen:
+                seen.add((start, shift))
+                spans.append((start, collected.read_central(start, shift)))
     if not ends:
         survey.fail("zip-no-directory", place)
-    members = [(entry.header, entry.start + entry.packed) for entry in entries]
+    members = [(entry.header, entry.start + entry.packed) for entry in entries.values()]
     for entry in _search_gaps(source, spans + members, place, survey):
         if ends:
             survey.odd("zip-hidden-member", (*place, ("zip", entry.name)), entry.header)
-        entries[entry] = None
+        collected.add(entry)
         if len(entries) > 2 * survey.limits.members:
             survey.fail("budget:members", place)
             break
-    return Directory(tuple(sorted(entries, key=_in_file_order)), tuple(spans))
+    return Directory(tuple(sorted(entries.values(), key=_in_file_order)), tuple(spans))
 
 
 def _in_file_order(entry: Entry) -> tuple[int, int, int, str]:
     return entry.start, entry.method, entry.packed, entry.name
-
-
-def _locate(source: Source, entry: Entry, shift: int, entries: dict[Entry, None], place: Place, survey: Survey) -> None:
-    """Find the local header of a central entry, and read the member as either of them says."""
-    inside = (*place, ("zip", entry.name))
-    found = False
-    for at in {entry.header + shift, entry.header}:
-        local = read_local(source, at) if at >= 0 else None
-        if local is None:
-            continue
-        found = True
-        # signed local headers may be shared by several central entries: each is a member of its own
-        entries[entry.replace(header=at, start=local.start)] = None
-        streamed = local.flags & STREAMED and not local.packed
-        known = (entry.packed, entry.size) if streamed else (local.packed, local.size)
-        if (local.name, local.method, *known) != (entry.name, entry.method, entry.packed, entry.size):
-            survey.odd("zip-header-mismatch", inside, at, f"the local header says {local.name!r}")
-            entries[local.replace(packed=known[0], size=known[1])] = None
-        elif (local.flags ^ entry.flags) & ENCRYPTED:
-            survey.odd("zip-header-mismatch", inside, at, "flags")
-    if not found:
-        survey.fail("zip-no-local-header", inside, entry.header)
 
 
 def _search_gaps(source: Source, spans: list[tuple[int, int]], place: Place, survey: Survey) -> Iterator[Entry]:
@@ -250,7 +309,7 @@ def _search_gaps(source: Source, spans: list[tuple[int, int]], place: Place, sur
             if entry.flags & STREAMED and not entry.packed:
                 packed, searched = _streamed_size(source, entry.start, min(start, entry.start + max(left, 0)))
                 left -= searched
-                entry = entry.replace(packed=packed, size=entry.size or packed)
+                entry.packed, entry.size = packed, entry.size or packed
             yield entry
             at = max(found + 4, min(entry.start + entry.packed, start))
             if survey.overdue(place):

@@ -14,6 +14,7 @@ _PROGRAMS = {
 }
 """Layouts that carry code in members which nobody here reads, and why that matters."""
 
+_STORAGE_ENDINGS = (*"0123456789", ".storage")
 _STORAGE_FOLDERS = ("data", "tensors", "constants", "storages", ".data")
 
 
@@ -43,7 +44,7 @@ def unread(container: str) -> str:
 
 def is_storage(name: str, container: str) -> bool:
     """Whether a member of a torch zip is a tensor's raw bytes: ``archive/data/0``, ``.data/94.storage``."""
-    if not container.startswith("torch"):
+    if not container.startswith("torch") or not name.endswith(_STORAGE_ENDINGS):
         return False
     folder, _, last = name.rpartition("/")
     return folder.rpartition("/")[2] in _STORAGE_FOLDERS and last.removesuffix(".storage").isdigit()

@@ -1,0 +1,125 @@
+"""Small files of every format for coverage-guided fuzzing to begin with: our own bytes, generated."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import lzma
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.containers.samples import (
+    CALLING_0,
+    CALLING_2,
+    CALLING_4,
+    LEGACY_MAGIC,
+    PLAIN_0,
+    PLAIN_4,
+    PNG,
+    TEXT,
+    local_member,
+    npy_of,
+    tar_header,
+    tar_of,
+    zip_of,
+)
+from tests.containers.sevenzip import METHODS, sevenzip_of, with_packed_header
+
+FOUND = Path(__file__).parent / "corpus"
+"""Files that reached code which the generated ones do not, one in base64 a line, for each target."""
+
+STREAMS = (
+    CALLING_0,
+    CALLING_2,
+    CALLING_4,
+    PLAIN_0,
+    PLAIN_4,
+    b"(S'inert'\nibuiltins\nlen\n.",
+    b"(cbuiltins\nlen\nS'inert'\no.",
+    b"\x80\x02cbuiltins\nobject\n)\x81}X\x01\x00\x00\x00aK\x01sb.",
+    b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s.",
+    b"\x80\x05\x96\x04\x00\x00\x00\x00\x00\x00\x00abcd\x97\x98.",
+    b"Pid\n.I01\nL5L\nF1.5\nV\\u00e9\n\x8a\x01\x05\x82\x01(K\x01K\x02\x90.",
+    LEGACY_MAGIC + PLAIN_4 + CALLING_2 + bytes(16),
+    b"\x80\x03cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(X\x05\x00\x00\x00shapeK\x02\x85X\x05\x00\x00\x00dtype"
+    b"cnumpy\ndtype\nX\x02\x00\x00\x00f8\x85Rub" + bytes(16) + b".",
+    b"\x80\x03C" + bytes([len(CALLING_2)]) + CALLING_2 + b".",
+    b"cpickle\nloads\n(S'" + base64.b64encode(CALLING_0) + b"'\ntR.",
+    PLAIN_4 + b"junk" + CALLING_0,
+)
+
+TORCH = {"archive/data.pkl": CALLING_4, "archive/data/0": bytes(50), "archive/version": b"3\n"}
+
+
+def _lz4(data: bytes) -> bytes:
+    from lz4.frame import compress
+
+    return bytes(compress(data, content_checksum=True))
+
+
+def _zstd(data: bytes) -> bytes:
+    from zstandard import ZstdCompressor
+
+    return bytes(ZstdCompressor(write_checksum=True).compress(data))
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "zlib": zlib.compress,
+    "zf": lambda data: b"ZF" + hex(len(data)).encode().ljust(19) + zlib.compress(data),
+    "lz4": _lz4,
+    "zstd": _zstd,
+}
+
+FILES: dict[str, Callable[[], list[bytes]]] = {
+    "pickle": lambda: list(STREAMS),
+    "zip": lambda: [
+        zip_of(TORCH),
+        zip_of({"a": CALLING_4, "b": TEXT}, 8),
+        zip_of({"a": CALLING_4}, 12),
+        zip_of({"a": CALLING_4}, 14),
+        zip_of({"a.npy": npy_of("'|O'", "()", CALLING_4)}),
+        zip_of({"inner": zip_of({"x": CALLING_0})}),
+        local_member(b"a", CALLING_4, flags=8, size=0) + b"PK\x07\x08" + struct.pack("<III", 0, 30, 30),
+        CALLING_0 + zip_of({"a": PLAIN_4}),
+    ],
+    "tar": lambda: [
+        tar_of({"a": CALLING_4, "b": PLAIN_4}),
+        tar_header(b"long", 5, b"L") + b"name\0" + bytes(507) + tar_of({"a": CALLING_0}),
+        tar_header(b"pax", 14, b"x") + b"14 path=a/b.c\n" + bytes(498) + tar_of({"a": PLAIN_0}),
+        tar_of({"sys_info": PLAIN_4, "pickle": CALLING_4, "storages": PLAIN_0, "tensors": PLAIN_0}),
+    ],
+    "npy": lambda: [
+        npy_of("'<f4'", "(2,)", bytes(8)) + npy_of("'|O'", "()", CALLING_4),
+        npy_of("[('a', '<i2'), ('b', '|O')]", "(1, 2)", CALLING_4, 2),
+    ],
+    "json": lambda: [
+        b'{"a": {"b": "%s"}, "c": ["d\\"e"]}' % base64.b64encode(CALLING_4),
+        b'["\\u0067ASV", {"_target_": "x"}]',
+    ],
+    "known": lambda: [PNG, struct.pack("<Q", 2) + b"{}", b"\x08\x08\x12\x07pytorch", b"\x89HDF\r\n\x1a\n", TEXT],
+    "7z": lambda: [
+        *(sevenzip_of({"a": CALLING_4, "b": PLAIN_4}, method, [0x20, 0x20]) for method in METHODS),
+        with_packed_header({"a": CALLING_4}),
+    ],
+    **{codec: lambda pack=pack: [pack(CALLING_4), pack(PLAIN_4) * 2] for codec, pack in PACKERS.items()},
+}
+"""Files by the reader that accepts them."""
+
+
+def seeds(target: str) -> list[bytes]:
+    """Files for a target: a reader, ``machine`` (streams alone) or ``all``."""
+    if target == "all":
+        files = [data for make in FILES.values() for data in make()]
+    else:
+        files = FILES["pickle" if target == "machine" else target]()
+    known = FOUND / f"{target}.txt"
+    if known.exists():
+        files += [base64.b64decode(line) for line in known.read_text().splitlines()]
+    return files
