@@ -74,13 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     trace.add_argument(
         "--literals", action="store_true", help="keep strings and bytes of the file, not just their kind"
     )
-    explain = commands.add_parser(
-        "explain",
-        help="say in plain words what loading a file would do",
-        description="Says in plain words what loading a file would do, in order, and why the verdict is what it is.",
-    )
-    explain.add_argument("file", metavar="FILE", help="the file to explain")
-    _add_judging(explain)
+    _add_explain(commands)
     return parser
 
 
@@ -118,6 +112,30 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE.NAME",
         help="a callable that your own models may use; may be given more than once",
     )
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="write out what loading a file would do, as Python",
+        description="Writes out what loading a file would do, in order, as Python would write it, with the offset of "
+        "each statement, what it leads to, and why the verdict is what it is. Statements alike are shown once and "
+        "counted.",
+    )
+    explain.add_argument("file", metavar="FILE", help="the file to explain")
+    explain.add_argument("--lines", type=_number, default=100, metavar="N", help="lines of each stream (default: 100)")
+    explain.add_argument("--json", action="store_true", help="as JSON, for programs")
+    _add_judging(explain)
+
+
+def _number(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
 
 
 def _jobs(text: str) -> int:
@@ -164,8 +182,9 @@ def _scan(arguments: argparse.Namespace) -> int:
 def _write_report(arguments: argparse.Namespace, scanner: Scanner, output: Output) -> int:
     from .progress import Progress
     from .report import Summary, make_format
+    from .report.colours import wanted
 
-    report = make_format(arguments.format, colour=output.terminal and not os.environ.get("NO_COLOR"))
+    report = make_format(arguments.format, colour=wanted(output.terminal))
     progress = Progress()
     summary = Summary()
     output.write(report.begin(scanner.model_version))
@@ -209,19 +228,25 @@ def _trace(arguments: argparse.Namespace) -> int:
     _refuse_special(arguments.file)
     trace = trace_path(arguments.file, DEFAULT_LIMITS)
     shown = trace if arguments.literals else trace.redacted()
-    text = json.dumps(json.loads(shown.to_json()), indent=2).replace("\x7f", "\\u007f")
-    _print(text)
+    _print_json(json.loads(shown.to_json()))
     return 0 if trace.complete else INCOMPLETE
 
 
 def _explain(arguments: argparse.Namespace) -> int:
+    from .decompile import read_file
     from .report import Summary
-    from .report.explain import explain
+    from .report.explain import explain, explained_text
 
     _refuse_special(arguments.file)
-    report = _scanner(arguments).scan_path(arguments.file)
-    _print("\n".join(explain(report)))
-    return Summary(**{report.verdict: 1}).exit_code("suspicious")
+    scanner = _scanner(arguments)
+    trace, readings = read_file(arguments.file, scanner.limits)
+    story = explain(scanner.report(trace, arguments.file), readings, arguments.lines)
+    if arguments.json:
+        _print_json(story)
+    else:
+        output, colour = _standard_output()
+        output.write("\n".join(explained_text(story, colour)) + "\n")
+    return Summary(**{story["verdict"]: 1}).exit_code("suspicious")
 
 
 def _scanner(arguments: argparse.Namespace) -> Scanner:
@@ -250,10 +275,20 @@ def _survive_any_character() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _print(text: str) -> None:
+def _standard_output() -> tuple[Output, bool]:
+    """Standard output, and whether it is coloured."""
     from .output import Output
+    from .report.colours import wanted
 
-    Output(None).write(text + "\n")
+    output = Output(None)
+    return output, wanted(output.terminal)
+
+
+def _print_json(document: object) -> None:
+    import json
+
+    text = json.dumps(document, indent=2).replace("\x7f", "\\u007f")
+    _standard_output()[0].write(text + "\n")
 
 
 def _complain(message: str) -> None:

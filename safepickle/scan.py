@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
     from typing import TypeVar
 
+    from .bytecode.region import Watch
     from .containers import Region
 
     Buffer = bytes | mmap.mmap
@@ -131,7 +132,7 @@ class Scanner:
         UnreadableFile
             When it cannot be opened or read, or is no regular file.
         """
-        trace, digest = _with_file(path, lambda data: (trace_data(data, self.limits), _sha256(data) if hash else None))
+        trace, digest = with_file(path, lambda data: (trace_data(data, self.limits), _sha256(data) if hash else None))
         return self.report(trace, path, digest)
 
     def scan_bytes(self, data: bytes, name: str = "<bytes>", hash: bool = False) -> FileReport:
@@ -172,7 +173,7 @@ def trace_path(path: str, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
     UnreadableFile
         When it cannot be opened or read, or is no regular file.
     """
-    return _with_file(path, lambda data: trace_data(data, limits))
+    return with_file(path, lambda data: trace_data(data, limits))
 
 
 def trace_bytes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
@@ -180,9 +181,9 @@ def trace_bytes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
     return trace_data(data, limits)
 
 
-def trace_data(data: Buffer, limits: Limits) -> FileTrace:
-    """Trace a buffer: open its containers, then every stream in them."""
-    found, container = _trace_contents(data, (), limits, Budget(limits))
+def trace_data(data: Buffer, limits: Limits, watch: Watch | None = None) -> FileTrace:
+    """Trace a buffer: open its containers, then every stream in them; `watch` is told of each stream."""
+    found, container = _trace_contents(data, (), limits, Budget(limits, watch))
     return FileTrace(len(data), container, found.complete, found.traces, found.oddities)
 
 
@@ -226,8 +227,14 @@ def _trace_region(region: Region, place: Place, budget: Budget, unwrap: Callable
         return Found((), (Oddity("internal-error", region.start, 1, f"{reason}; please report this"),), False)
 
 
-def _with_file(path: str, use: Callable[[Buffer], T]) -> T:
-    """Open a regular file without blocking on anything else, and hand its bytes over."""
+def with_file(path: str, use: Callable[[Buffer], T]) -> T:
+    """Open a regular file without blocking on anything else, and hand its bytes over.
+
+    Raises
+    ------
+    UnreadableFile
+        When it cannot be opened or read, or is no regular file.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
@@ -301,5 +308,5 @@ def _model_finding(score: float, thresholds: Mapping[str, float]) -> Finding:
     return Finding(
         "model-score", "medium", f"reads like a malicious file (score {score:.3f})",
         f"No single call explains it; the ensemble calls files suspicious from {thresholds['suspicious']:.3f} and "
-        f"malicious from {thresholds['malicious']:.3f}. Have an analyst look, or load it in a sandbox.",
+        f"malicious from {thresholds['malicious']:.3f}.",
     )  # fmt: skip

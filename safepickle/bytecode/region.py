@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | mmap.mmap
     Unwrap = Callable[[bytes, Place], "Found"]
+    Watch = Callable[["Trace", Machine, int, dict[int, int]], None]
 
 CARRIERS = ArrayCarriers()
 _WHOLE_LITERAL = 1 << 28
@@ -42,10 +43,14 @@ _ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as s
 
 
 class Budget:
-    """What one file may still use, shared by all its streams."""
+    """What one file may still use, shared by all its streams.
 
-    def __init__(self, limits: Limits) -> None:
+    `watch` is told of each stream: its Trace, the machine that made it, its first byte, and the raw arrays in it.
+    """
+
+    def __init__(self, limits: Limits, watch: Watch | None = None) -> None:
         self.limits = limits
+        self.watch = watch
         self.deadline = monotonic() + limits.seconds
         self.streams = limits.streams
         self.depth = limits.depth
@@ -229,20 +234,21 @@ class _Region:
 
     def _stream(self, position: int) -> tuple[Trace, Machine]:
         """Trace of the stream at `position`, and the machine that has executed it."""
-        arrays: list[int] = []
+        arrays: dict[int, int] = {}
         children: list[Trace] = []
 
         def splice(machine: Machine, node: int, at: int) -> int:
-            arrays.append(at)
-            return self._array(machine, node, at, children)
+            arrays[at] = at  # known even where what is behind it is not
+            arrays[at] = self._array(machine, node, at, children)
+            return arrays[at]
 
         machine = self._machine(position, splice)
         reason = self._run(machine)
         if arrays:
-            children.extend(self._second_reading(position, arrays[0]))
+            children.extend(self._second_reading(position, min(arrays)))
         children.extend(self._children(machine))
         children.extend(self._reading_of_frames(machine, position, bool(reason)))
-        return self._trace(machine, position, reason, tuple(children)), machine
+        return self._trace(machine, position, reason, tuple(children), arrays), machine
 
     def _reading_of_frames(self, machine: Machine, position: int, stopped: bool) -> list[Trace]:
         """What the unpickler in C makes of a stream in a file: it loses the rest of a frame that is too short.
@@ -283,7 +289,14 @@ class _Region:
         self.effort += machine.executed + machine.searched / 16
         return reason
 
-    def _trace(self, machine: Machine, position: int, reason: str, children: tuple[Trace, ...]) -> Trace:
+    def _trace(
+        self,
+        machine: Machine,
+        position: int,
+        reason: str,
+        children: tuple[Trace, ...],
+        arrays: dict[int, int] | None = None,
+    ) -> Trace:
         describer = Describer(machine, position)
         imports = tuple(describer.import_(entry) for entry in machine.imports)
         calls = tuple(describer.call(site) for site in machine.calls)
@@ -299,7 +312,7 @@ class _Region:
         if state == "limited" or budgets or any(_limited(child) for child in children):
             self.complete = False
         counts = machine.opcode_counts
-        return Trace(
+        trace = Trace(
             place=self.place,
             offset=position - self.start,
             length=behind - position,
@@ -311,6 +324,9 @@ class _Region:
             oddities=describer.oddities(),
             children=children,
         )
+        if self.budget.watch is not None:
+            self.budget.watch(trace, machine, position, arrays or {})
+        return trace
 
     # --- raw arrays ------------------------------------------------------------------------------
 

@@ -1,208 +1,204 @@
-"""What loading a file would do, in plain words and in the order in which it would happen."""
+"""What loading a file would do, stream by stream: as data, and as the pseudo-Python that people read."""
 
 from __future__ import annotations
 
+from ..decompile import decompile
+from ..decompile.rendering import Line, render
 from ..findings import place_text
+from .colours import paint
 from .printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-    from ..bytecode.trace import Call, Descriptor, Ref, Trace
+    from ..bytecode.trace import Trace
+    from ..decompile.reading import Readings
     from ..findings import Finding
     from ..scan import FileReport
 
-_ARGUMENTS = 6
-_LITERAL = 120
-_CALLS = 60
+    Plain = dict[str, Any]
+
+LINES = 100
+"""Lines of one stream, unless more are asked for."""
+_STREAMS = 40
 _FINDINGS = 20
-_LESSER = ("low", "info")
-_NOTHING = "  builds plain data and calls nothing"
-
-# What a model is rebuilt with. Only wording: a call named here that has a finding is told in full all the same.
-_BULK = {
-    "numpy.core.multiarray._reconstruct": "rebuilds {} numpy {array|arrays}",
-    "numpy._core.multiarray._reconstruct": "rebuilds {} numpy {array|arrays}",
-    "numpy.core.numeric._frombuffer": "rebuilds {} numpy {array|arrays}",
-    "numpy._core.numeric._frombuffer": "rebuilds {} numpy {array|arrays}",
-    "joblib.numpy_pickle.NumpyArrayWrapper": "reads {} numpy {array|arrays} that follow in the file",
-    "numpy.core.multiarray.scalar": "rebuilds {} numpy {number|numbers}",
-    "numpy._core.multiarray.scalar": "rebuilds {} numpy {number|numbers}",
-    "numpy.dtype": "makes {} numpy data {type|types}",
-    "torch._utils._rebuild_tensor_v2": "rebuilds {} torch {tensor|tensors}",
-    "torch._utils._rebuild_parameter": "rebuilds {} torch {parameter|parameters}",
-    "collections.OrderedDict": "makes {} ordered {dictionary|dictionaries}",
-}
-
-_IMPLICIT = {
-    "append": "adds items to",
-    "extend": "adds items to",
-    "setitem": "sets items of",
-    "add": "adds items to",
-}
-
-_BRACKETS = {"tuple": ("(", ")"), "list": ("[", "]"), "set": ("{", "}"), "dict": ("{", "}")}
+_MARKS = 2
+_GRAVE = ("critical", "high", "medium")
 
 
-def explain(report: FileReport) -> Iterator[str]:
-    """Lines of text about every stream of the file, then the verdict and its reasons.
+def explain(report: FileReport, readings: Readings, lines: int = LINES) -> Plain:
+    """What loading the file would do, as plain data for JSON.
 
     Parameters
     ----------
     report
-        Of a scan whose trace still has its literals; without them their kind and length are named.
+        Of a scan of the file.
+    readings
+        The bytes of its streams.
+    lines
+        The most lines of a stream; those with findings come before others.
     """
-    path = printable(report.path, 4096)
+    from ..batch import file_object
+
+    telling = {finding.stream for finding in report.findings}
+    chosen: list[Trace] = []
     traces = report.trace.walk()
-    yield f"{path}: {printable(report.container)}, {report.size:,} bytes"
-    if not traces:
-        yield "  no pickle stream was found in it" + ("" if report.complete else ", but not all of it was understood")
-    told: set[int] = set()
-    for trace in traces:
-        yield ""
-        yield from _stream(trace, report.findings, told)
+    for grave in (True, False):
+        chosen += [trace for trace in traces if (place_text(trace.place) in telling) is grave][: _STREAMS - len(chosen)]
+    shown = {id(trace) for trace in chosen}
+
+    def story(trace: Trace) -> Plain:
+        inner = [story(child) for child in trace.children]
+        told = _stream(trace, readings, report.findings, lines) if id(trace) in shown else {}
+        return {**_heading(trace), **told, "streams": inner}
+
+    return {
+        **file_object(report),
+        "streams": [story(trace) for trace in report.trace.streams],
+        "streams_left_out": len(traces) - len(chosen),
+    }
+
+
+def _heading(trace: Trace) -> Plain:
+    return {
+        "place": place_text(trace.place),
+        "member": next((member for _step, member in reversed(trace.place) if member), ""),
+        "offset": trace.offset,
+        "length": trace.length,
+        "protocol": trace.protocol[1] if trace.protocol[0] < 0 else trace.protocol[0],
+        "state": trace.coverage.state,
+        "reason": trace.coverage.reason,
+    }
+
+
+def _stream(trace: Trace, readings: Readings, findings: tuple[Finding, ...], limit: int) -> Plain:
+    reading = readings.of(trace)
+    if reading is None:
+        return {}
+    place = place_text(trace.place)
+    here = [finding for finding in findings if finding.stream == place and finding.offset >= trace.offset]
+    marks: dict[int, list[Finding]] = {}
+    for finding in here:
+        marks.setdefault(finding.offset - trace.offset, []).append(finding)
+    named = {finding.callee: finding for finding in findings if finding.rule.startswith("call-")}
+    lines = render(decompile(reading, frozenset(marks)), reading, frozenset(marks))
+    told = [(line, _marks_of(line, marks, named)) for line in lines]
+    kept = _fitting(told, limit)
+    return {
+        "lines": [_plain_line(line, found) for line, found in kept],
+        "lines_left_out": len(told) - len(kept),
+    }
+
+
+def _marks_of(line: Line, marks: dict[int, list[Finding]], named: dict[str, Finding]) -> list[Finding]:
+    found = [finding for finding in marks.get(line.offset, []) if line.opcode]
+    if found or line.opcode not in ("REDUCE", "OBJ", "INST"):
+        return found
+    known = named.get(line.callee) if line.callee else None
+    return [known] if known is not None else []
+
+
+def _fitting(told: list[tuple[Line, list[Finding]]], limit: int) -> list[tuple[Line, list[Finding]]]:
+    """At most `limit` lines, those with findings before others, in their order."""
+    if len(told) <= limit:
+        return told
+    first = sorted(range(len(told)), key=lambda index: not told[index][1])[:limit]
+    return [told[index] for index in sorted(first)]
+
+
+def _plain_line(line: Line, found: list[Finding]) -> Plain:
+    return {
+        "offset": line.offset,
+        "opcode": line.opcode,
+        "text": line.text,
+        "count": line.count,
+        "last": max(line.last, line.offset),
+        "findings": [
+            {"rule": one.rule, "severity": one.severity, "title": one.title, "effect": one.effect, "callee": one.callee}
+            for one in found
+        ],
+    }
+
+
+# --- for people ----------------------------------------------------------------------------------
+
+
+def explained_text(story: Plain, colour: bool = False) -> Iterator[str]:
+    """The lines that people read of what :func:`explain` returns."""
+    path = printable(story["path"], 4096)
+    yield paint(f"# {path}: {printable(story['container'])}, {story['size']:,} bytes", "comment", colour)
+    if not story["streams"]:
+        whole = "" if story["complete"] else ", but not all of it was understood"
+        yield paint(f"# no pickle stream was found in it{whole}", "comment", colour)
+    name = path.rsplit("/", 1)[-1]
+    for stream in story["streams"]:
+        yield from _stream_text(stream, name, "", colour)
+    if story["streams_left_out"]:
+        yield paint(f"# {story['streams_left_out']:,} more streams, all without a finding", "comment", colour)
     yield ""
-    yield from _verdict(report, told)
+    yield from _verdict(story, colour)
 
 
-def _stream(trace: Trace, findings: tuple[Finding, ...], told: set[int]) -> Iterator[str]:
-    where = printable(place_text(trace.place), 4096)
-    first = trace.offset
-    yield f"{where + ', ' if where else ''}bytes {first:,} to {first + trace.length:,}: loading this stream"
-    bulk: dict[str, int] = {}
-    lines: list[tuple[bool, str]] = []
-    for call in sorted(trace.calls, key=lambda call: call.offset):
-        found = [index for index, finding in enumerate(findings) if _is_about(finding, call, trace)]
-        grave = any(findings[index].severity not in _LESSER for index in found)
-        usual = "" if grave else _usual(call)
-        if usual:
-            bulk[usual] = bulk.get(usual, 0) + call.count
-        elif usual is not None:
-            told.update(found)
-            lines.append((grave, _call_line(call, first, [findings[index] for index in found])))
-    yield from (f"  {line}" for line in _fitting(lines))
-    yield from (f"  {_counted(phrase, count)}" for phrase, count in bulk.items())
-    if not lines and not bulk:
-        names = sorted({printable(item.name or item.written) for item in trace.imports})
-        yield f"  imports {', '.join(names[:_CALLS])} and calls nothing" if names else _NOTHING
-    if trace.coverage.state != "complete":
-        reason = printable(trace.coverage.reason) or trace.coverage.state
-        yield f"  is not understood from byte {first + trace.coverage.offset:,} on: {reason}"
+def _stream_text(stream: Plain, file: str, indent: str, colour: bool) -> Iterator[str]:
+    place = printable(stream["place"], 4096)
+    begin, behind = stream["offset"], stream["offset"] + stream["length"]
+    where = f"{place} in {file}" if place else file
+    if "lines" in stream:
+        yield ""
+        heading = f"{indent}# {where}, protocol {stream['protocol']}, bytes {begin:,} to {behind:,}"
+        yield paint(heading, "comment", colour)
+    for line in stream.get("lines", ()):
+        yield from _line_text(line, indent, colour)
+    if stream.get("lines_left_out"):
+        yield paint(f"{indent}# {stream['lines_left_out']:,} more lines; --lines shows more", "comment", colour)
+    if stream["state"] != "complete" and "lines" in stream:
+        reason = printable(stream["reason"]) or stream["state"]
+        yield paint(f"{indent}# not understood from byte {behind:,} on: {reason}", "comment", colour)
+    for child in stream["streams"]:
+        yield from _stream_text(child, file, indent + "    ", colour)
 
 
-def _fitting(lines: list[tuple[bool, str]]) -> list[str]:
-    """The lines of at most `_CALLS` calls, those that matter before others, in their order."""
-    cut = len(lines) - _CALLS
-    if cut <= 0:
-        return [line for _, line in lines]
-    kept = sorted(sorted(range(len(lines)), key=lambda index: not lines[index][0])[:_CALLS])
-    return [*(lines[index][1] for index in kept), f"and makes {cut:,} more kinds of calls; safepickle trace has all"]
-
-
-def _is_about(finding: Finding, call: Call, trace: Trace) -> bool:
-    return (finding.stream, finding.offset, finding.callee) == (
-        place_text(trace.place),
-        trace.offset + call.offset,
-        call.callee.name,
+def _line_text(line: Plain, indent: str, colour: bool) -> Iterator[str]:
+    more = f", {line['count'] - 1:,} more like this" if line["count"] > 1 else ""
+    findings = line["findings"]
+    worst = findings[0]["severity"] if findings else ""
+    comment = f"# @{line['offset']}{more}"
+    text = printable(line["text"], 1000)
+    yield (
+        f"{indent}{paint(text, worst, colour) if worst in _GRAVE else text}  {paint(comment, 'comment', colour)}"
+        + "".join(_mark(finding, line["text"], colour) for finding in findings[:_MARKS])
     )
 
 
-def _usual(call: Call) -> str | None:
-    """Phrase for a call that every model makes, None for one not worth telling, empty for any other."""
-    name = call.callee.name
-    if call.opcode == "BUILD":
-        return None
-    if call.opcode in ("NEWOBJ", "NEWOBJ_EX") and call.callee.kind == "global":
-        return _BULK.get(name, f"creates {{}} {printable(name)} {{object|objects}}")
-    if name == "copyreg._reconstructor" and call.args and call.args[0].ref:
-        return f"creates {{}} {printable(call.args[0].ref.name)} {{object|objects}}"
-    if call.opcode == "persistent_load":
-        return "asks the loader for {} stored {object|objects} by persistent id"
-    if call.opcode in _IMPLICIT and name:
-        return None
-    return _BULK.get(name, "")
+def _mark(finding: Plain, text: str, colour: bool) -> str:
+    resolved = finding["callee"] and finding["callee"] not in text
+    does = finding["rule"].startswith(("call-", "reach-")) and finding["effect"]
+    short = does or finding["title"].partition(": ")[0]
+    told = printable(finding["title"] if resolved else short)
+    return "  " + paint(f"\u2190 {told} [{finding['severity']}]", finding["severity"], colour)
 
 
-def _counted(phrase: str, count: int) -> str:
-    """``"rebuilds {} numpy {array|arrays}"`` with the number and the fitting noun."""
-    before, _, rest = phrase.partition("{}")
-    between, _, rest = rest.partition("{")
-    nouns, _, after = rest.partition("}")
-    one, _, many = nouns.partition("|")
-    return f"{before}{count:,}{between}{one if count == 1 else many}{after}"
-
-
-def _call_line(call: Call, base: int, findings: list[Finding]) -> str:
-    times = f", {call.count:,} times" if call.count > 1 else ""
-    effect = ""
-    if findings and findings[0].effect:
-        known = findings[0].effect != "unknown"
-        effect = f"  -> {printable(findings[0].effect) if known else 'to unknown effect'} [{findings[0].severity}]"
-    return f"{_sentence(call)}{times}  (byte {base + call.offset:,}){effect}"
-
-
-def _sentence(call: Call) -> str:
-    callee = _name(call.callee)
-    if call.opcode == "BUILD":
-        return f"sets the state of {callee}"
-    if call.opcode in _IMPLICIT:
-        return f"{_IMPLICIT[call.opcode]} {callee}"
-    if call.opcode == "ext":
-        return f"looks {callee} up in the extension registry"
-    arguments = ", ".join(_value(argument) for argument in call.args[:_ARGUMENTS])
-    more = ", …" if len(call.args) > _ARGUMENTS else ""
-    if call.opcode in ("NEWOBJ", "NEWOBJ_EX"):
-        return f"creates a {callee} object from ({arguments}{more})"
-    return f"calls {callee}({arguments}{more})"
-
-
-def _name(ref: Ref) -> str:
-    name = printable(ref.name)
-    if ref.kind in ("global", "attribute", "extension"):
-        return name or "a name that is computed while loading"
-    if ref.kind == "result":
-        return f"what {name or 'an earlier call'} returned"
-    if ref.kind == "carrier":
-        return f"{name} (through a carrier)"
-    if ref.kind == "computed":
-        return f"a name that is computed while loading{f' ({name})' if name else ''}"
-    if ref.kind == "persistent":
-        return "an object that the loader provides"
-    return name or "something unknown"
-
-
-def _value(described: Descriptor, depth: int = 2) -> str:
-    if described.literal:
-        text = printable(described.literal, _LITERAL)
-        return f"'{text}'" if described.type == "str" else f"<bytes {text}>" if described.type == "bytes" else text
-    if described.ref is not None:
-        return _name(described.ref)
-    kind = described.type
-    if kind in ("str", "bytes"):
-        looks = f", looks like {described.looks}" if described.looks else ""
-        return f"<{kind}, {described.length:,} long{looks}>"
-    if kind in _BRACKETS:
-        opened, closed = _BRACKETS[kind]
-        if depth == 0 or not described.items:
-            return f"{opened}{'…' if described.length else ''}{closed}"
-        items = ", ".join(_value(item, depth - 1) for item in described.items[:_ARGUMENTS])
-        more = ", …" if described.length > _ARGUMENTS else ""
-        return f"{opened}{items}{more}{closed}"
-    return {"none": "None", "unknown": "?"}.get(kind, f"<{kind}>")
-
-
-def _verdict(report: FileReport, told: set[int]) -> Iterator[str]:
-    score = f", score {report.score:.3f}" if report.score is not None else ""
-    yield f"Verdict: {report.verdict}{score}"
-    for index, finding in enumerate(report.findings[:_FINDINGS]):
-        yield f"  [{finding.severity}] {printable(finding.title)}: {printable(finding.why, 600)}"
-        if index not in told and finding.stream:
-            yield f"      at {printable(finding.stream)}, byte {finding.offset:,}"
-    if len(report.findings) > _FINDINGS:
-        yield f"  and {len(report.findings) - _FINDINGS:,} more findings; safepickle scan --format json has all"
-    for oddity in report.oddities[:_FINDINGS]:
-        detail = f": {printable(oddity.detail)}" if oddity.detail else ""
-        yield f"  odd: {printable(oddity.kind)}{detail} (byte {oddity.offset:,})"
-    if not report.complete:
+def _verdict(story: Plain, colour: bool) -> Iterator[str]:
+    score = f", score {story['score']:.3f}" if story["score"] is not None else ""
+    yield f"Verdict: {paint(story['verdict'], story['verdict'], colour)}{score}"
+    advised: set[str] = set()
+    for finding in story["findings"][:_FINDINGS]:
+        times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
+        severity = paint(f"[{finding['severity']}]", finding["severity"], colour)
+        yield f"  {severity} {printable(finding['title'])}{times}"
+        yield f"      {printable(finding['why'], 600)}"
+        if finding["steps"]:
+            yield f"      reached by {', '.join(printable(step) for step in finding['steps'])}"
+        if finding["witness"]:
+            yield f"      reaches {' -> '.join(printable(step) for step in finding['witness'])}"
+        where = f"{printable(finding['stream'])}, " if finding["stream"] else ""
+        yield f"      at {where}byte {finding['offset']:,}; rule {finding['rule']}"
+        if finding["severity"] in _GRAVE and finding["advice"] not in advised:
+            advised.add(finding["advice"])
+            yield f"      {finding['advice']}"
+    if len(story["findings"]) > _FINDINGS:
+        yield f"  and {len(story['findings']) - _FINDINGS:,} more findings; --json has all"
+    if not story["complete"]:
         yield "  not everything in it was understood, so that it cannot be called benign"

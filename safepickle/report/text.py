@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .colours import paint
 from .printable import printable
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Findings and oddities shown of one file; the JSON formats have all."""
 
-_COLOURS = {"malicious": "1;31", "suspicious": "1;33", "incomplete": "1;35", "benign": "32"}
+_VERDICTS = ("malicious", "suspicious", "incomplete", "benign")
 
 _TO_DO = {
     "malicious": "do not load it. Remove it, and get the model from a source you trust, best as safetensors",
@@ -40,9 +41,8 @@ class Text:
 
     def file(self, scanned: FileObject) -> str:
         verdict = scanned["verdict"]
-        lines = [
-            f"{self._paint(verdict, f'{verdict.upper():<10}')}  {printable(scanned['path'], 4096)}{_kind(scanned)}"
-        ]
+        shown = paint(f"{verdict.upper():<10}", verdict, self._colour)
+        lines = [f"{shown}  {printable(scanned['path'], 4096)}{_kind(scanned)}"]
         if verdict != "benign":
             lines += _evidence(scanned)
             lines.append(f"    do     {_TO_DO[verdict]}")
@@ -50,12 +50,11 @@ class Text:
 
     def end(self, summary: Summary) -> str:
         counts = [
-            self._paint(verdict, f"{count:,} {verdict}") for verdict in _COLOURS if (count := getattr(summary, verdict))
+            paint(f"{count:,} {verdict}", verdict, self._colour)
+            for verdict in _VERDICTS
+            if (count := getattr(summary, verdict))
         ]
         return f"{summary.files:,} {'file' if summary.files == 1 else 'files'}: {', '.join(counts)}\n"
-
-    def _paint(self, verdict: str, text: str) -> str:
-        return f"\x1b[{_COLOURS[verdict]}m{text}\x1b[0m" if self._colour else text
 
 
 def _kind(scanned: FileObject) -> str:
