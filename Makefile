@@ -13,10 +13,10 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run test fuzz lint format docs clean
+.PHONY: help venv build run test fuzz fuzz-coverage lint format docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -44,6 +44,12 @@ test: build .dvc/private ## run the tests
 
 fuzz: build ## hold the machine against CPython's unpicklers (SEED=1 STREAMS=1000000 ORACLE=python3.13)
 	$(BIN)/python -m tests.bytecode.fuzz --seed $(SEED) --streams $(STREAMS) --oracle "$(ORACLE)"
+
+SECONDS ?= 60
+TARGET ?= all
+fuzz-coverage: build ## fuzz the readers guided by coverage: TARGET=all|machine|zip|tar|7z|..., SECONDS=60
+	$(BIN)/python -m pip install --quiet -c constraints.txt atheris
+	$(BIN)/python -m tests.guided.fuzz --target $(TARGET) --seconds $(SECONDS)
 
 lint: venv ## check format, style, types, imports, and that the reference is up to date
 	$(BIN)/ruff format --check .

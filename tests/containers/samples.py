@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 
 from safepickle.containers import Contents, open_file
 from safepickle.limits import DEFAULT_LIMITS, Limits
@@ -74,3 +78,43 @@ def npy_of(descr: str, shape: str, data: bytes, version: int = 1) -> bytes:
     header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     length = struct.pack("<H" if version == 1 else "<I", len(header))
     return b"\x93NUMPY" + bytes([version, 0]) + length + header + data
+
+
+def lz4(data: bytes) -> bytes:
+    from lz4.frame import compress
+
+    return bytes(compress(data, content_checksum=True))
+
+
+def zstd(data: bytes) -> bytes:
+    from zstandard import ZstdCompressor
+
+    return bytes(ZstdCompressor(write_checksum=True).compress(data))
+
+
+def zf_of(data: bytes) -> bytes:
+    """As joblib < 0.10 compressed."""
+    return b"ZF" + hex(len(data)).encode().ljust(19) + zlib.compress(data)
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bz2": lambda data: bz2.compress(data, 1),
+    "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+    "zlib": zlib.compress,
+    "lz4": lz4,
+    "zstd": zstd,
+}
+
+
+def skippable(data: bytes, kind: int = 0x50) -> bytes:
+    return bytes([kind]) + b"\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
+
+
+def patched(data: bytes, signature: bytes, offset: int, value: bytes, which: int = 0) -> bytes:
+    """Overwrite a field of the `which`-th header with a signature."""
+    at = -1
+    for _ in range(which + 1):
+        at = data.index(signature, at + 1)
+    return data[: at + offset] + value + data[at + offset + len(value) :]

@@ -9,7 +9,6 @@ import random
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +17,7 @@ from safepickle.limits import Limits
 from tests.containers.samples import (
     CALLING_0,
     CALLING_4,
+    PACKERS,
     PLAIN_4,
     PNG,
     TEXT,
@@ -25,28 +25,12 @@ from tests.containers.samples import (
     kinds,
     local_member,
     scan,
+    skippable,
     tar_of,
     zip_of,
+    zstd,
 )
 
-
-def zstd(data: bytes) -> bytes:
-    return bytes(pytest.importorskip("zstandard").ZstdCompressor(write_checksum=True).compress(data))
-
-
-def lz4(data: bytes) -> bytes:
-    return bytes(pytest.importorskip("lz4.frame").compress(data, content_checksum=True))
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
-    "bz2": lambda data: bz2.compress(data, 1),
-    "xz": lzma.compress,
-    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
-    "zlib": zlib.compress,
-    "lz4": lz4,
-    "zstd": zstd,
-}
 NOISE = random.Random(1).randbytes(300_000)
 LARGE = b"\x80\x04B" + len(NOISE).to_bytes(4, "little") + NOISE + CALLING_4[2:]
 
@@ -189,10 +173,6 @@ def test_random_numbers_in_a_member_are_not_taken_for_damaged_compression() -> N
     dice = random.Random(7)
     members = {str(number): b"\x78\x9c" + dice.randbytes(60) for number in range(2_000)}
     assert scan(zip_of(members)).complete
-
-
-def skippable(data: bytes, kind: int = 0x50) -> bytes:
-    return bytes([kind]) + b"\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
 
 
 @pytest.mark.parametrize("codec", ["lz4", "zstd"])

@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import struct
-import zlib
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safepickle.containers import Contents
 from safepickle.limits import Limits
-from tests.containers.samples import (
-    CALLING_0,
-    CALLING_2,
-    CALLING_4,
-    LEGACY_MAGIC,
-    PLAIN_4,
-    TEXT,
-    local_member,
-    npy_of,
-    scan,
-    tar_of,
-    zip_of,
-)
+from safepickle.scan import trace_bytes
+from tests.containers.samples import CALLING_0, CALLING_2, CALLING_4, scan, zip_of
+from tests.guided.laws import check_trace
+from tests.guided.seeds import seeds
 
 LIMITS = Limits(depth=4, members=50, unpacked_bytes=1 << 20, ratio=200, seconds=60.0)
 
-SEEDS = [
-    CALLING_0,
-    CALLING_2,
-    CALLING_4,
-    LEGACY_MAGIC + PLAIN_4,
-    TEXT,
-    zip_of({"archive/data.pkl": CALLING_4, "archive/data/0": bytes(50), "x": CALLING_0}),
-    zip_of({"a": CALLING_4, "b": TEXT}, 8),
-    zip_of({"a": CALLING_4}, 14),
-    local_member(b"a", CALLING_4, flags=8, size=0),
-    tar_of({"a": CALLING_4, "b": PLAIN_4}),
-    gzip.compress(CALLING_4),
-    bz2.compress(CALLING_4),
-    lzma.compress(CALLING_4),
-    lzma.compress(CALLING_4, lzma.FORMAT_ALONE),
-    zlib.compress(CALLING_4),
-    npy_of("'<f4'", "(2,)", bytes(8)) + npy_of("'|O'", "()", CALLING_4),
-    b'{"a": {"b": "gASVBQAAAAAAAABdlEsBYS4="}, "c": ["d\\"e"]}',
-    struct.pack("<Q", 2) + b"{}",
-    b"\x08\x08\x12\x07pytorch",
-]
+SEEDS = seeds("all")
+MAGICS = [
+    b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x1f\x8b\x08\x00", b"BZh9", b"x\x9c", b"7z\xbc\xaf\x27\x1c",
+    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"{", b"c",
+]  # fmt: skip
 
 
 def check(data: bytes) -> Contents:
     contents = scan(data, LIMITS)
-    unpacked = {id(region.data): len(region.data) for region in contents.regions if region.data is not data}
-    assert sum(unpacked.values()) <= LIMITS.unpacked_bytes
+    assert contents.unpacked <= LIMITS.unpacked_bytes
     for region in contents.regions:
         assert 0 <= region.start < region.end <= len(region.data)
         assert region.role in ("pickle", "legacy-torch", "joblib", "npy")
@@ -95,10 +63,15 @@ def test_damaged_and_joined_files_never_raise_and_stay_within_budgets(data: byte
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x1f\x8b\x08\x00", b"BZh9", b"x\x9c", b"{", b"c"]),
-       st.binary(max_size=400))  # fmt: skip
+@given(st.sampled_from(MAGICS), st.binary(max_size=400))
 def test_any_bytes_behind_any_magic_never_raise(magic: bytes, rest: bytes) -> None:
     check(magic + rest)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mutated())
+def test_what_fuzzing_checks_holds_of_every_damaged_file(data: bytes) -> None:
+    check_trace(trace_bytes(data, LIMITS))
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,17 +12,28 @@ import io
 import pickle
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 
 import pytest
 
 from safepickle.scan import FileReport, Scanner
 from tests.cli import HOSTILE
-from tests.containers.samples import LEGACY_MAGIC, PLAIN_4, PNG, TEXT, local_member, npy_of, tar_header, tar_of, zip_of
+from tests.containers.samples import (
+    LEGACY_MAGIC,
+    PACKERS,
+    PLAIN_4,
+    PNG,
+    TEXT,
+    local_member,
+    npy_of,
+    patched,
+    skippable,
+    tar_header,
+    tar_of,
+    zf_of,
+    zip_of,
+)
 from tests.containers.sevenzip import METHODS, sevenzip_of, with_packed_header
-from tests.containers.test_containers_compressed import PACKERS, skippable
-from tests.containers.test_containers_zip import patched
 
 TWIN = pickle.dumps({"weights": [0.1, 0.2, 0.3], "classes": ["cat", "dog"]}, protocol=2)
 TORCH_TAR = {"sys_info": PLAIN_4, "pickle": PLAIN_4, "storages": PLAIN_4, "tensors": PLAIN_4}
@@ -178,7 +189,7 @@ WRAPPINGS: dict[str, Callable[[bytes], bytes]] = {
     "npz: raw pickle": lambda stream: zip_of({"a.npy": stream}),
     "nemo": nemo,
     "stable-baselines": stable_baselines,
-    "zf": lambda stream: b"ZF" + hex(len(stream)).encode().ljust(19) + zlib.compress(stream),
+    "zf": zf_of,
     "nest": lambda stream: gzip.compress(zip_of({"a": gzip.compress(tar_of({"b": sevenzip_of({"c": stream})}))}, 8)),
     **{f"7z: {method}": functools.partial(in_7z, method) for method in METHODS},
     "7z: packed header": lambda stream: with_packed_header({"model/data.pkl": stream}),

@@ -21,19 +21,12 @@ from tests.containers.samples import (
     kinds,
     local_member,
     names,
+    patched,
     scan,
     zip_of,
 )
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-
-
-def patched(data: bytes, signature: bytes, offset: int, value: bytes, which: int = 0) -> bytes:
-    """Overwrite a field of the `which`-th header with a signature."""
-    at = -1
-    for _ in range(which + 1):
-        at = data.index(signature, at + 1)
-    return data[: at + offset] + value + data[at + offset + len(value) :]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import bz2
-import gzip
-import lzma
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +12,7 @@ from tests.containers.samples import (
     CALLING_2,
     CALLING_4,
     LEGACY_MAGIC,
+    PACKERS,
     PLAIN_0,
     PLAIN_4,
     PNG,
@@ -24,6 +21,7 @@ from tests.containers.samples import (
     npy_of,
     tar_header,
     tar_of,
+    zf_of,
     zip_of,
 )
 from tests.containers.sevenzip import METHODS, sevenzip_of, with_packed_header
@@ -53,29 +51,6 @@ STREAMS = (
 
 TORCH = {"archive/data.pkl": CALLING_4, "archive/data/0": bytes(50), "archive/version": b"3\n"}
 
-
-def _lz4(data: bytes) -> bytes:
-    from lz4.frame import compress
-
-    return bytes(compress(data, content_checksum=True))
-
-
-def _zstd(data: bytes) -> bytes:
-    from zstandard import ZstdCompressor
-
-    return bytes(ZstdCompressor(write_checksum=True).compress(data))
-
-
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
-    "zlib": zlib.compress,
-    "zf": lambda data: b"ZF" + hex(len(data)).encode().ljust(19) + zlib.compress(data),
-    "lz4": _lz4,
-    "zstd": _zstd,
-}
 
 FILES: dict[str, Callable[[], list[bytes]]] = {
     "pickle": lambda: list(STREAMS),
@@ -108,6 +83,7 @@ FILES: dict[str, Callable[[], list[bytes]]] = {
         *(sevenzip_of({"a": CALLING_4, "b": PLAIN_4}, method, [0x20, 0x20]) for method in METHODS),
         with_packed_header({"a": CALLING_4}),
     ],
+    "zf": lambda: [zf_of(CALLING_4)],
     **{codec: lambda pack=pack: [pack(CALLING_4), pack(PLAIN_4) * 2] for codec, pack in PACKERS.items()},
 }
 """Files by the reader that accepts them."""
