@@ -20,7 +20,13 @@ class Limits(Record):
     stack
         Values on the symbolic stack per stream.
     calls
-        Distinct call shapes recorded per stream; further ones are merged by callee.
+        Distinct call shapes recorded per stream; further ones are merged by callee. It also runs out when comparing
+        arguments takes more than eight steps for every byte of a stream.
+    imports
+        Distinct globals recorded per stream; twice as many where they are of the standard library, which no flood
+        should hide.
+    children
+        Literals opened per stream because they may be files, and as many again that may be files in disguise.
     depth
         Containers within containers, and pickles within pickles.
     members
@@ -28,7 +34,8 @@ class Limits(Record):
     streams
         Pickle streams read per file.
     literal_bytes
-        Bytes of one literal that are looked at to describe it.
+        Bytes of one literal that are looked at to describe it; a longer one is described by its beginning, which is
+        no oddity.
     unpacked_bytes
         Bytes that decompression may produce per file, all layers together. Of these 8 MiB are kept in memory, the
         others in an unlinked temporary file where :mod:`tempfile` puts it (``TMPDIR``), which is mapped; a full disk
@@ -44,6 +51,8 @@ class Limits(Record):
     memo: int = 50_000_000
     stack: int = 50_000_000
     calls: int = 4_096
+    imports: int = 32_768
+    children: int = 4_096
     depth: int = 8
     members: int = 100_000
     streams: int = 10_000

@@ -81,14 +81,12 @@ KEPT = cython.declare(cython.int, 24)
 """Items of one container that are remembered; of further ones only callables."""
 KEPT_CALLABLES = cython.declare(cython.int, 48)
 """Items of one container up to which further callables are remembered; fits the six bits of a node's length."""
-MAX_IMPORTS = cython.declare(cython.longlong, 32_768)
-"""Distinct globals; twice as many where they are of the standard library, which no flood should hide."""
 MAX_OBJECTS = cython.declare(cython.longlong, 131_072)
 MAX_FOLDED = cython.declare(cython.longlong, 1 << 25)
 """Characters of all folded literals together."""
 MAX_SPARSE = cython.declare(cython.longlong, 1 << 20)
-MAX_CARRIED = cython.declare(cython.longlong, 4_096)
-"""Literals of one stream that are opened because they may be files."""
+MAX_HUGE = cython.declare(cython.longlong, 4_096)
+"""Memo keys beyond 63 bits, and endless names, that are remembered."""
 ARENA = 480 << 20
 """Bytes of all arrays of a machine, at the most."""
 VALUES = 1_024
@@ -232,6 +230,8 @@ class Machine:
     max_memo = cython.declare(cython.longlong)
     max_opcodes = cython.declare(cython.longlong)
     max_calls = cython.declare(cython.longlong)
+    max_imports = cython.declare(cython.longlong)
+    max_children = cython.declare(cython.longlong)
 
     def __init__(self, data, start, end, limits, deadline, splice=None, fold=None,
                  foldable=frozenset(), carriers=frozenset()):  # fmt: skip
@@ -302,6 +302,8 @@ class Machine:
         self.max_memo = limits.memo
         self.max_opcodes = limits.opcodes
         self.max_calls = limits.calls
+        self.max_imports = limits.imports
+        self.max_children = limits.children
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -805,7 +807,7 @@ class Machine:
     @cython.cfunc
     def _carry(self, at: cython.longlong, length: cython.longlong) -> cython.void:
         """Remember a literal that begins like a file."""
-        if len(self.literals) < MAX_CARRIED:
+        if len(self.literals) < self.max_children:
             self.literals.append((at, length))
         else:
             self.note("budget:children", at)
@@ -893,7 +895,7 @@ class Machine:
             return number
         key = self.huge_keys.get(number)
         if key is None:
-            if len(self.huge_keys) >= MAX_CARRIED:
+            if len(self.huge_keys) >= MAX_HUGE:
                 raise Stop("budget:memo", -1)
             key = self.huge_keys[number] = (1 << 62) + len(self.huge_keys)
         return key
@@ -1219,7 +1221,7 @@ class Machine:
         index = self.import_ids.get(key)
         if index is None:
             index = len(self.imports)
-            if index >= MAX_IMPORTS and (index >= 2 * MAX_IMPORTS or module is None or not is_stdlib(module)):
+            if index >= self.max_imports and (index >= 2 * self.max_imports or module is None or not is_stdlib(module)):
                 self.note("budget:imports", self.opcode_at)
                 return UNKNOWN_SCALAR
             self.import_ids[key] = index
@@ -1295,7 +1297,7 @@ class Machine:
             if name is None:
                 name = self._name(value)
                 if len(name) > 500:
-                    if len(self.long_names) >= MAX_CARRIED:
+                    if len(self.long_names) >= MAX_HUGE:
                         self.long_names.clear()
                     self.long_names[value] = name
             if tag == BYTES:
@@ -1499,7 +1501,7 @@ class Machine:
             self.looks.clear()
         self.looks[value] = known
         if len(literal) > 7 and may_carry(literal):
-            if len(self.encoded) < MAX_CARRIED:
+            if len(self.encoded) < self.max_children:
                 self.encoded.append((value, self.opcode_at))
             else:
                 self.note("budget:children", self.opcode_at)

@@ -428,9 +428,12 @@ class _Region:
         """
         found: list[Trace] = []
         at, length = machine.span(value)
-        if length > _WHOLE_LITERAL:
-            machine.note("budget:literal_bytes", at)
-        for index, data in enumerate(decodings(machine.argument(value, _WHOLE_LITERAL))):
+        most = min(_WHOLE_LITERAL, self.budget.unpacked)
+        if length > most:
+            machine.note("budget:unpacked_bytes", at)
+            return found
+        for index, data in enumerate(decodings(machine.argument(value, most))):
+            self.budget.unpacked -= len(data) if index else 0
             if (index or not tried) and begins_like_file(data) and hash(data) not in known:
                 known.add(hash(data))
                 found.extend(self._unwrapped(machine, data, ("argument", str(at - self.start)), at))

@@ -147,28 +147,6 @@ def test_one_hostile_call_among_many_of_the_same_callee_stays_visible() -> None:
     assert sorted(call.args[0].looks for call in found.calls) == ["identifier", "shell"]
 
 
-BUDGETS = {
-    "opcodes": (Limits(opcodes=70_000), b"\x80\x02" + b"N0" * 100_000 + b"N."),
-    "stack": (Limits(stack=1_000), b"\x80\x02" + b"N" * 5_000 + b"."),
-    "memo": (Limits(memo=100), b"\x80\x04" + b"N\x94" * 500 + b"."),
-    "nodes": (Limits(nodes=100), b"\x80\x02(" + b"N\x85" * 500 + b"t."),
-    "calls": (Limits(calls=10), b"\x80\x02(" + b"".join(b"cvendor\nt%d\n)R" % n for n in range(50)) + b"t."),
-}
-
-
-@pytest.mark.parametrize(("name", "case"), BUDGETS.items(), ids=BUDGETS.keys())
-def test_a_budget_that_runs_out_is_named_and_makes_the_stream_incomplete(name: str, case: tuple[Limits, bytes]) -> None:
-    limits, data = case
-    found = trace_region(data, 0, len(data), (), Budget(limits))
-    assert not found.complete
-    assert found.traces[0].coverage.reason == f"budget:{name}"
-
-
-def test_a_callee_beyond_the_budget_of_calls_still_counts() -> None:
-    data = b"\x80\x02(" + b"".join(b"cvendor\nt%d\n)R" % n for n in range(15)) + b"cos\nsystem\n)Rt."
-    assert "os.system" in {call.callee.name for call in trace(data, Limits(calls=10)).calls}
-
-
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(data: bytes) -> None:
