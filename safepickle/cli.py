@@ -28,6 +28,8 @@ BROKEN_PIPE = 141
 TERMINATED = 143
 
 MAX_JOBS = 256
+LINES_AT_ONCE = 1_000
+"""Lines of a long listing that are written together."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _survive_any_character()
     arguments = make_parser().parse_args(argv)
     try:
-        run = {"scan": _scan, "trace": _trace, "explain": _explain}[arguments.command]
+        run = {"scan": _scan, "trace": _trace, "explain": _explain, "disasm": _disasm}[arguments.command]
         return run(arguments)
     except SafePickleError as error:
         return _refuse(str(error))
@@ -75,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--literals", action="store_true", help="keep strings and bytes of the file, not just their kind"
     )
     _add_explain(commands)
+    _add_disasm(commands)
     return parser
 
 
@@ -86,7 +89,10 @@ def _add_scan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     scan.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     scan.add_argument(
-        "--format", choices=("text", "json", "jsonl"), default="text", help="of the report (default: text)"
+        "--format",
+        choices=("text", "json", "jsonl", "sarif", "html"),
+        default="text",
+        help="of the report (default: text)",
     )
     scan.add_argument("--output", metavar="FILE", help="write the report to FILE, which appears when it is whole")
     scan.add_argument(
@@ -128,9 +134,27 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_judging(explain)
 
 
+def _add_disasm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    disasm = commands.add_parser(
+        "disasm",
+        help="list the opcodes of a file's streams",
+        description="Lists the opcodes of every pickle stream of a file, damaged ones too: offset, items on the stack "
+        "afterwards, name, argument, where a memo entry was put, and findings beside the opcodes that they are about.",
+    )
+    disasm.add_argument("file", metavar="FILE", help="the file to take apart")
+    disasm.add_argument("--member", default="", metavar="TEXT", help="only streams whose place has TEXT in it")
+    disasm.add_argument(
+        "--from", dest="first", type=_number, default=0, metavar="N", help="begin at byte N (0x... is hexadecimal)"
+    )
+    disasm.add_argument("--to", dest="last", type=_number, metavar="N", help="end before byte N")
+    disasm.add_argument("--limit", type=_number, metavar="N", help="opcodes listed at the most")
+    disasm.add_argument("--json", action="store_true", help="one JSON object a line: each stream, then its opcodes")
+    _add_judging(disasm)
+
+
 def _number(text: str) -> int:
     try:
-        number = int(text)
+        number = int(text, 0)
     except ValueError:
         number = -1
     if number < 0:
@@ -247,6 +271,29 @@ def _explain(arguments: argparse.Namespace) -> int:
         output, colour = _standard_output()
         output.write("\n".join(explained_text(story, colour)) + "\n")
     return Summary(**{story["verdict"]: 1}).exit_code("suspicious")
+
+
+def _disasm(arguments: argparse.Namespace) -> int:
+    from .decompile import read_file
+    from .report import Summary
+    from .report.disasm import Stretch, disassemble, disassembly_json, disassembly_text, limited
+
+    _refuse_special(arguments.file)
+    scanner = _scanner(arguments)
+    trace, readings = read_file(arguments.file, scanner.limits)
+    report = scanner.report(trace, arguments.file)
+    stretch = Stretch(arguments.member, arguments.first, 1 << 63 if arguments.last is None else arguments.last)
+    pieces = limited(disassemble(report, readings, stretch), arguments.limit)
+    output, colour = _standard_output()
+    lines = disassembly_json(pieces) if arguments.json else disassembly_text(pieces, arguments.file, colour)
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == LINES_AT_ONCE:
+            output.write("\n".join(batch) + "\n")
+            batch = []
+    output.write("".join(f"{line}\n" for line in batch))
+    return Summary(**{report.verdict: 1}).exit_code("suspicious")
 
 
 def _scanner(arguments: argparse.Namespace) -> Scanner:

@@ -161,7 +161,7 @@ class Scanner:
         if verdict == "benign" and not trace.complete:
             verdict = "incomplete"
         if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
-            findings = (_model_finding(judgement.score, self.bundle.thresholds), *findings)
+            findings = _with_model(findings, _model_finding(judgement.score, self.bundle.thresholds))
         return Verdict(verdict, judgement.score, judgement.detectors, findings)
 
 
@@ -302,6 +302,12 @@ def _is_allowed(call: Call, allow: frozenset[str]) -> bool:
         return call.callee.kind == "result" and call.opcode in _FILLING
     handed = (argument.ref for argument in flattened(call.args) if argument.type == "global")
     return all(ref is not None and ref.name in allow for ref in handed)
+
+
+def _with_model(findings: tuple[Finding, ...], said: Finding) -> tuple[Finding, ...]:
+    """The findings with what the model says, behind those that are as grave."""
+    at = sum(finding.severity == said.severity for finding in findings)
+    return (*findings[:at], said, *findings[at:])
 
 
 def _model_finding(score: float, thresholds: Mapping[str, float]) -> Finding:

@@ -96,7 +96,7 @@ def walk(data: Buffer, start: int, end: int, naming: frozenset[str] = _NAMING) -
             ended = "window"
             break
         name, argument = _BY_CODE.get(data[position], ("", ""))
-        effect = _take(name, height, marks) if name else None
+        effect = height_after(name, height, marks) if name else None
         if effect is None:
             ended = "broken"
             break
@@ -156,7 +156,7 @@ def may_be_pickle(data: Buffer, start: int, end: int) -> bool:
     return seen.opcodes >= 1 or (seen.ended == "window" and end > start)
 
 
-def _take(name: str, height: int, marks: list[int]) -> int | None:
+def height_after(name: str, height: int, marks: list[int]) -> int | None:
     """The stack's height after an opcode, or None where it would fall below the bottom; keeps `marks`."""
     if name == "MARK":
         marks.append(height)

@@ -242,13 +242,15 @@ class _Writer:
         what = self._name(callee) if isinstance(callee, Name) else "result"
         if callee is None:
             what = value.statement.opcode
-        return f"<{what} @{value.offset}>"
+        return f"<{what} @{value.offset + self.reading.trace.offset}>"
 
     def _container(self, value: Container, depth: int) -> str:
         if not value.named:
             return self._literal(value, depth)
         offset = value.offset - self.reading.position
-        name = f"{value.kind}_{offset}" if offset >= 0 else f"{value.kind}_of_earlier_stream"
+        name = (
+            f"{value.kind}_{offset + self.reading.trace.offset}" if offset >= 0 else f"{value.kind}_of_earlier_stream"
+        )
         if value not in self.within and id(value) not in self.defined:
             self.defined.add(id(value))
             self.before.append(Line("", offset, _cut(f"{name} = {self._literal(value, _DEPTH)}")))

@@ -92,7 +92,7 @@ class CallEvidence:
         looked_up: set[str] = set()
         for call in self.trace.calls:
             names = {argument.ref.name for argument in flattened(call.args) if argument.ref is not None}
-            (looked_up if _only_resolves(call.callee.name) else handed).update(names)
+            (looked_up if _only_resolves(call) else handed).update(names)
         for entry in self.trace.imports:
             kind = sink_kind(entry.name)
             if not kind or entry.name in self.called or entry.name in handed or self.known.usual(entry.name) > 2:
@@ -124,14 +124,14 @@ class CallEvidence:
         reaches = _executed(call, capability)
         for reach in reaches:
             yield from self._of_reach(call, reach, usual)
-        if reaches or (capability is not None and (capability.inert or not capability.unknown)):
-            return  # what it does is understood
+        if reaches or _is_understood(capability):
+            return
         if call.callee.name.startswith("__main__.") and not is_function(call):
             yield self._finding(
                 call, "own-class", "info", f"needs {call.callee.name} of the program that loads it",
                 "A class of the script that wrote the file; it must be there when it is loaded.",
             )  # fmt: skip
-        elif usual == 0 and not _only_resolves(call.callee.name):
+        elif usual == 0 and not _only_resolves(call):
             yield from self._of_unknown_code(call)
 
     def _of_reach(self, call: Call, reach: Reach, usual: int) -> Iterator[Finding]:
@@ -213,10 +213,10 @@ class CallEvidence:
 
     def _handed(self, call: Call) -> Iterator[Finding]:
         name = call.callee.name
-        if _only_resolves(name):
+        if _only_resolves(call):
             return
         capability = self.known.capability(name)
-        keeps = capability is not None and capability.inert
+        keeps = capability is not None and _is_understood(capability) and not capability.calls
         for argument in flattened(call.args):
             if argument.ref is None:
                 continue
@@ -271,9 +271,17 @@ class CallEvidence:
         )  # fmt: skip
 
 
-def _only_resolves(name: str) -> bool:
-    """Whether a callable looks things up or computes with literals, and calls nothing that it is handed."""
+def _only_resolves(call: Call) -> bool:
+    """Whether a call looks things up or computes with literals, and calls nothing that it is handed."""
+    name = call.callee.name
+    if name == "builtins.type":
+        return len(call.args) == 1  # the class of its argument; with three it makes one
     return name in FOLDABLE and name not in _CARRIERS
+
+
+def _is_understood(capability: Capability | None) -> bool:
+    """Whether it is known what a callable does."""
+    return capability is not None and capability.status in ("analysed", "native") and not capability.unknown
 
 
 def _executed(call: Call, capability: Capability | None) -> list[Reach]:

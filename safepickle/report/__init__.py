@@ -1,4 +1,4 @@
-"""Reports: what a scan found, written for people (text) and for programs (JSON)."""
+"""Reports: what a scan found, written for people (text, HTML) and for programs (JSON, SARIF)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         def end(self, summary: Summary) -> str: ...
 
 
-FORMATS = ("text", "json", "jsonl")
+FORMATS = ("text", "json", "jsonl", "sarif", "html")
 
 
 class Summary(Record):
@@ -52,6 +52,14 @@ def make_format(name: str, colour: bool = False) -> Format:
         from .text import Text
 
         return Text(colour)
+    if name == "sarif":
+        from .sarif import Sarif
+
+        return Sarif()
+    if name == "html":
+        from .html import Html
+
+        return Html()
     from .json import Json, JsonLines
 
     return Json() if name == "json" else JsonLines()

@@ -87,7 +87,7 @@ def _stream(trace: Trace, readings: Readings, findings: tuple[Finding, ...], lim
     told = [(line, _marks_of(line, marks, named)) for line in lines]
     kept = _fitting(told, limit)
     return {
-        "lines": [_plain_line(line, found) for line, found in kept],
+        "lines": [_plain_line(line, trace.offset, found) for line, found in kept],
         "lines_left_out": len(told) - len(kept),
     }
 
@@ -108,13 +108,13 @@ def _fitting(told: list[tuple[Line, list[Finding]]], limit: int) -> list[tuple[L
     return [told[index] for index in sorted(first)]
 
 
-def _plain_line(line: Line, found: list[Finding]) -> Plain:
+def _plain_line(line: Line, base: int, found: list[Finding]) -> Plain:
     return {
-        "offset": line.offset,
+        "offset": base + line.offset,
         "opcode": line.opcode,
         "text": line.text,
         "count": line.count,
-        "last": max(line.last, line.offset),
+        "last": base + max(line.last, line.offset),
         "findings": [
             {"rule": one.rule, "severity": one.severity, "title": one.title, "effect": one.effect, "callee": one.callee}
             for one in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .advice import SHOWN, TO_DO, gaps
 from .colours import paint
 from .printable import printable
 
@@ -10,24 +11,9 @@ if TYPE_CHECKING:
     from ..batch import FileObject
     from . import Summary
 
-SHOWN = 5
-"""Findings and oddities shown of one file; the JSON formats have all."""
-
 _VERDICTS = ("malicious", "suspicious", "incomplete", "benign")
 
-_TO_DO = {
-    "malicious": "do not load it. Remove it, and get the model from a source you trust, best as safetensors",
-    "suspicious": "do not load it before someone has read what it does: safepickle explain FILE",
-    "incomplete": "do not take it for safe: it was not read to its end",
-}
-
 _LESSER = ("low", "info")
-_GAP_RULES = ("not-understood",)
-
-_REASONS = {
-    "unreadable": "it could not be read",
-    "internal-error": "safepickle failed on it",
-}
 
 
 class Text:
@@ -45,7 +31,7 @@ class Text:
         lines = [f"{shown}  {printable(scanned['path'], 4096)}{_kind(scanned)}"]
         if verdict != "benign":
             lines += _evidence(scanned)
-            lines.append(f"    do     {_TO_DO[verdict]}")
+            lines.append(f"    do     {TO_DO[verdict]}")
         return "\n".join(lines) + "\n"
 
     def end(self, summary: Summary) -> str:
@@ -71,35 +57,23 @@ def _evidence(scanned: FileObject) -> list[str]:
     grave = [finding for finding in findings if finding["severity"] not in _LESSER]
     lines = []
     for finding in grave[:SHOWN]:
-        lines.append(f"    why    [{finding['severity']}] {printable(finding['title'])}")
+        times = f" ({finding['count']:,} times)" if finding["count"] > 1 else ""
+        lines.append(f"    why    [{finding['severity']}] {printable(finding['title'])}{times}")
         if finding["why"]:
             lines.append(f"           {printable(finding['why'], 600)}")
+        if finding["steps"]:
+            lines.append(f"           Reached by {printable(', '.join(finding['steps']), 600)}.")
+        if finding["witness"]:
+            lines.append(f"           {printable(' -> '.join(finding['witness']), 600)}")
         lines.append(f"    where  {_where(finding['stream'], finding['offset'])}")
     more, lesser = len(grave[SHOWN:]), len(findings) - len(grave)
     if more or lesser:
         counts = [f"{more:,} more findings" if more else "", f"{lesser:,} lesser ones" if lesser else ""]
         lines.append(f"    also   {' and '.join(filter(None, counts))}; --format json shows them")
-    if not scanned["complete"] and not any(finding["rule"] in _GAP_RULES for finding in grave):
-        lines += _gaps(scanned)
-    return lines
-
-
-def _gaps(scanned: FileObject) -> list[str]:
-    """Why a file was not read to its end, as far as its oddities say."""
-    oddities = scanned["oddities"]
-    lines = []
-    for oddity in oddities[:SHOWN]:
-        reason = _REASONS.get(oddity["kind"], printable(oddity["kind"]))
-        detail = f": {printable(oddity['detail'])}" if oddity["detail"] else ""
-        at = f" (at byte {oddity['offset']:,})" if oddity["offset"] else ""
-        lines.append(f"    gap    {reason}{detail}{at}")
-    if len(oddities) > SHOWN:
-        lines.append(f"           and {len(oddities) - SHOWN:,} more; --format json shows all")
-    if not oddities:
-        known = scanned["container"] not in ("unknown", "")
-        lines.append(
-            f"    gap    {'not all of it was understood' if known else 'its format is not one this version reads'}"
-        )
+    if not scanned["complete"]:
+        told = {finding["title"] for finding in grave[:SHOWN]}
+        reasons = gaps(scanned, told)
+        lines += [f"    {'gap ' if not index else '    '}   {reason}" for index, reason in enumerate(reasons)]
     return lines
 
 

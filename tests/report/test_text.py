@@ -24,6 +24,9 @@ def finding(**changes: Any) -> dict[str, Any]:
         "offset": 1234,
         "callee": "os.system",
         "effect": "runs a command",
+        "count": 1,
+        "steps": [],
+        "witness": [],
         **changes,
     }
 
@@ -64,6 +67,14 @@ def test_an_incomplete_file_says_why_it_is() -> None:
     assert text.splitlines()[1] == "    gap    it could not be read: Permission denied"
     unknown = Text().file(scanned(verdict="incomplete", complete=False, container="unknown", findings=[]))
     assert "its format is not one this version reads" in unknown
+
+
+def test_a_finding_says_how_often_how_it_was_reached_and_where_it_goes_on_to() -> None:
+    found = finding(count=3, steps=["builtins.getattr"], witness=["timeit.Timer", "builtins.exec (Lib/timeit.py:109)"])
+    text = Text().file(scanned(findings=[found]))
+    assert "calls os.system('x') (3 times)" in text
+    assert "Reached by builtins.getattr." in text
+    assert "timeit.Timer -> builtins.exec (Lib/timeit.py:109)" in text
 
 
 def test_colour_is_there_only_when_asked_for() -> None:
