@@ -198,7 +198,7 @@ _STREAMS = [
     Rule(
         "odd-reading", "readers would differ on it",
         "Unpicklers, or unpacking programs, do not agree on what these bytes mean; all their readings were followed.",
-        "low", _READ, (502, 436), ("AML.T0074",),
+        "low; info when two formats accept the same bytes", _READ, (502, 436), ("AML.T0074",),
     ),
     Rule(
         "odd-name", "computes a name",
