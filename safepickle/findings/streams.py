@@ -34,9 +34,7 @@ def of_oddity(oddity: Oddity, place: Place, base: int) -> Finding:
         rule = "odd-name" if kind in _NAMES else "odd-structure"
     severity = "info" if kind == "polyglot" else _SEVERITY[rule]  # what each of the formats holds was read
     title = kind.replace("-", " ").replace(":", ": ") + (f" ({oddity.detail})" if oddity.detail else "")
-    return Finding(
-        rule, severity, title, _WHY[rule], place_text(place), base + oddity.offset, count=oddity.count
-    )
+    return Finding(rule, severity, title, _WHY[rule], place_text(place), base + oddity.offset, count=oddity.count)
 
 
 def of_coverage(trace: Trace) -> Finding:
