@@ -255,7 +255,7 @@ class CallEvidence:
             bool(carried)
             and (literal or made)
             and all(child.coverage.state == "complete" for child in carried)
-            and all(oddity.kind != "budget:children" for oddity in self.trace.oddities)
+            and not any(oddity.kind.startswith("budget:") for oddity in self.trace.oddities)
         )
 
     def _finding(self, call: Call, rule: str, severity: str, title: str, why: str, effect: str = "",
