@@ -259,7 +259,7 @@ class _Region:
         if opcode < 0 and stopped and machine.stopped_at < machine.frame_end:
             opcode, frame, frame_end = machine.stopped_at, machine.frame_at, machine.frame_end
         lost = read_across(self.data, opcode, frame_end, self.end) if opcode >= 0 else -1
-        if lost < 0:
+        if lost < 0 or frame_end >= self.end:
             return []
         if self.budget.depth <= 0 or self.end - position > _WHOLE_LITERAL:
             machine.note("budget:depth", opcode)
@@ -276,7 +276,7 @@ class _Region:
             self.effort += inner.effort
         finally:
             self.budget.depth += 1
-        return [trace] if _credible(trace) else []
+        return [trace] if trace.imports or trace.calls else []
 
     def _machine(self, position: int, splice: Callable[[Machine, int, int], int] | None) -> Machine:
         return Machine(

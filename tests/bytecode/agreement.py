@@ -120,13 +120,12 @@ def _could_exist(event: Event) -> bool:
 
 def _missing(known: list[Trace], reading: Reading, often: bool = True) -> Iterable[str]:
     cut = any(trace.coverage.reason == "truncated" for trace in known)
-    torn = any(oddity.kind == "read-across-frame" for trace in known for oddity in trace.oddities)
     seen: Counter[tuple[str, str, int]] = Counter()
     for index, event in enumerate(reading.events):
         seen[event] += 1
         if _times(known, event) >= (seen[event] if often and event[0] in _ONCE else 1):
             continue
-        if (cut and _of_cut_line(event, reading.events[index:])) or (torn and not _could_exist(event)):
+        if cut and _of_cut_line(event, reading.events[index:]):
             continue
         yield f"{event}, the {seen[event]}. time"
 

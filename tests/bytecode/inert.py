@@ -27,7 +27,7 @@ import warnings
 
 MOST = 1500
 SECONDS = 5
-MEMORY = 256 << 20
+MEMORY = 128 << 20
 TOUCHED = 70
 """What the process ends with when something outside it was reached for."""
 LOADS = 3
@@ -264,13 +264,13 @@ def lexed(data, start):
 
 
 def read(data):
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         found = readings(data)
         starts = sorted({reading[1] for reading in found})
         return {"readings": found, "lexed": [lexed(data, start) for start in starts]}
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 # --- the process ---------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def serve():
     def stop(_signal, _frame):
         raise TimeoutError
 
-    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGPROF, stop)
     source, sink = sys.stdin.buffer, sys.stdout
     for codec in ("latin-1", "ascii", "utf-8", "raw-unicode-escape", "unicode-escape"):
         codecs.lookup(codec)

@@ -6,8 +6,10 @@ Streams are made by :mod:`tests.bytecode.generated` and read by :mod:`tests.byte
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
+import uuid
 from collections import Counter
 
 import pytest
@@ -72,6 +74,7 @@ ODD = {
     "POP of a mark": b"(0(cvendor\nf\n)R0(1.cvendor\nf\n)R.",
     "carriage returns": b"cvendor\r\nf\r\n)R.",
     "a name of another alphabet": "c\u00fcber\ngr\u00f6\u00dfe\n)R.".encode(),
+    "a number that a frame cuts in two": b"\x80\x04\x95\x05\0\0\0\0\0\0\0}I\x80\0\0\0\nQ",
     "a call before a memo key of the stream before": b"cvendor\nf\np0\n0N.(g0\no0Pid\ng0\n)R.",
 }
 
@@ -80,8 +83,15 @@ ODD = {
 def test_what_readers_take_differently_is_traced_as_by_each_of_them(data: bytes) -> None:
     with Oracle() as oracle:
         ((_data, observed),) = oracle.read([data])
-    assert any(event[0] == "call" for reading in observed.readings for event in reading.events)
+    assert any(event[0] in ("call", "persistent_load") for reading in observed.readings for event in reading.events)
     assert disagreements(traced(data), observed) == []
+
+
+def test_a_pickle_cut_off_within_its_frame_is_read_once() -> None:
+    whole = pickle.dumps([uuid.UUID(int=7), "x" * 300], 4)
+    for cut in range(1, 330, 7):
+        (trace,) = traced(whole[:-cut]).traces
+        assert trace.children == ()
 
 
 def test_the_unpicklers_can_reach_nothing_real() -> None:
