@@ -3,13 +3,14 @@
     python -m tests.bytecode.fuzz --seed 7 --streams 1000000 --oracle python3.13
 
 The streams come in chunks that depend on the seed and the chunk's number alone. What was done is kept in
-``build/fuzz/SEED-ORACLE.json``, from where an interrupted run goes on, unless the scanner or this test changed since.
+``build/fuzz/SEED-VERSION.json``, from where an interrupted run goes on, unless the scanner or this test changed since.
 A find is cut down as long as it stays one and written to ``build/fuzz/finds/``, in hexadecimal.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -78,7 +79,9 @@ class Run:
         self.seed = seed
         self.wanted = wanted
         self.interpreter = interpreter
-        self.path = BUILD / f"{seed}-{Path(interpreter).name or 'own'}.json"
+        self.version = _version(interpreter)
+        self.name = f"{seed}-{self.version}"
+        self.path = BUILD / f"{self.name}.json"
         self.sources = _digest()
         self.done = 0
         self.finds = 0
@@ -103,7 +106,6 @@ class Run:
 
     def save(self) -> None:
         """Keep what was done."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {name: value for name, value in vars(self).items() if name != "path"}
         whole = self.path.with_suffix(".new")
         whole.write_text(json.dumps(state, indent=1))
@@ -141,7 +143,7 @@ class Run:
         loads = ", ".join(f"{name} {count / max(self.done, 1):.1%}" for name, count in sorted(self.loaded.items()))
         unused = sorted(set(CODES) - set(self.opcodes))
         return (
-            f"seed {self.seed}, {_version(self.interpreter)}: {self.state()}, {self.seconds:,.0f} s\n"
+            f"seed {self.seed}, Python {self.version}: {self.state()}, {self.seconds:,.0f} s\n"
             f"loaded: {loads}\nseen: {counts}\n"
             f"{self.opcodes.total():,} opcodes executed, never: {' '.join(unused) or 'none'}"
         )
@@ -181,7 +183,7 @@ class Run:
                 problems = judged(short, observed)[0] or problems
         folder = BUILD / "finds"
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{self.seed}-{Path(self.interpreter).name or 'own'}-{self.done // CHUNK}-{self.finds}.txt"
+        name = f"{self.name}-{self.done // CHUNK}-{self.finds}.txt"
         text = "\n".join((short.hex(), repr(short), *problems, f"cut down from {data.hex()}"))
         (folder / name).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         print(f"find {name}: {short!r}\n  {problems[0]:.300}", flush=True)
@@ -199,7 +201,7 @@ def _digest() -> str:
 
 def _version(interpreter: str) -> str:
     ran = subprocess.run([interpreter or sys.executable, "--version"], capture_output=True, text=True, check=True)
-    return ran.stdout.strip()
+    return ran.stdout.split()[-1]
 
 
 def main() -> None:
@@ -210,6 +212,12 @@ def main() -> None:
     parser.add_argument("--oracle", default="", metavar="PYTHON", help="another interpreter whose unpicklers to ask")
     chosen = parser.parse_args()
     run = Run(chosen.seed, chosen.streams, chosen.oracle)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    lock = (BUILD / f"{run.name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"a run of seed {run.seed} against Python {run.version} is under way; give it another SEED")
     if run.resume():
         print(f"going on from {run.state()}", flush=True)
     try:
