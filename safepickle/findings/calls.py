@@ -151,9 +151,12 @@ class CallEvidence:
         if usual > 2 and severity in ("low", "info"):
             return  # benign models do so every day
         way = " -> ".join([call.callee.name, *(step.name for step in witness)])
+        why = (
+            f"It hands on what it is given: {way}." if witness else f"{call.callee.name}, written in C, does so itself."
+        )
         yield self._finding(
             call, f"reach-{kind}", severity, f"{EFFECTS[kind]}: {expression(call)}",
-            f"It hands on what it is given: {way}." + _usual(usual), EFFECTS[kind],
+            why + _usual(usual), EFFECTS[kind],
             tuple(f"{step.name} ({step.path}:{step.line})" if step.path else step.name for step in witness),
         )  # fmt: skip
 

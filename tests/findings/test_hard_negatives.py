@@ -138,6 +138,12 @@ def test_findings_come_worst_first_and_say_what_where_and_how_it_was_reached() -
     assert worst.callee == "os.system"
 
 
+def test_a_library_function_that_reaches_a_sink_says_so_one_step_milder_than_the_sink_itself() -> None:
+    (only,) = [one for one in found(b"cposix\nputenv\n(S'A'\nS'b'\ntR.") if one.rule.startswith("reach-")]
+    assert (only.rule, only.severity, only.callee) == ("reach-file", "medium", "posix.putenv")
+    assert only.why == "posix.putenv, written in C, does so itself."
+
+
 def test_the_spelling_of_the_file_is_told_where_it_differs() -> None:
     (worst, *_rest) = found(b"c__builtin__\neval\n(S'1'\ntR.")
     assert worst.callee == "builtins.eval"
