@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _survive_any_character()
     arguments = make_parser().parse_args(argv)
     try:
-        run = {"scan": _scan, "trace": _trace, "explain": _explain, "disasm": _disasm}[arguments.command]
+        run = {"scan": _scan, "trace": _trace, "explain": _explain, "disasm": _disasm, "capability": _capability}[
+            arguments.command
+        ]
         return run(arguments)
     except SafePickleError as error:
         return _refuse(str(error))
@@ -78,6 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_explain(commands)
     _add_disasm(commands)
+    _add_capability(commands)
     return parser
 
 
@@ -150,6 +153,24 @@ def _add_disasm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     disasm.add_argument("--limit", type=_number, metavar="N", help="opcodes listed at the most")
     disasm.add_argument("--json", action="store_true", help="one JSON object a line: each stream, then its opcodes")
     _add_judging(disasm)
+
+
+def _add_capability(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    capability = commands.add_parser(
+        "capability",
+        help="say what calling something could do",
+        description="Says what calling something by that name could do: which sinks it reaches and on what way, in "
+        "which versions of its package, and how usual it is in benign models. The exit code is 3 if nothing is known.",
+    )
+    capability.add_argument(
+        "name", metavar="MODULE.NAME", type=_callable_name, help="the callable, such as torch.hub.load"
+    )
+    capability.add_argument("--json", action="store_true", help="as JSON")
+    capability.add_argument(
+        "--model",
+        metavar="DIR",
+        help="count benign models in the bundle in DIR, not in the one that came with safepickle",
+    )
 
 
 def _number(text: str) -> int:
@@ -294,6 +315,21 @@ def _disasm(arguments: argparse.Namespace) -> int:
             batch = []
     output.write("".join(f"{line}\n" for line in batch))
     return Summary(**{report.verdict: 1}).exit_code("suspicious")
+
+
+def _capability(arguments: argparse.Namespace) -> int:
+    from .capabilities.table import lookup
+    from .report.capability import capability_json, capability_text
+    from .scan import Scanner
+
+    found = lookup(arguments.name)
+    prevalence = Scanner(model=arguments.model).prevalence
+    if arguments.json:
+        _print_json(capability_json(arguments.name, found, prevalence))
+    else:
+        text = "\n".join(capability_text(arguments.name, found, prevalence))
+        _standard_output()[0].write(text + "\n")
+    return INCOMPLETE if found is None else 0
 
 
 def _scanner(arguments: argparse.Namespace) -> Scanner:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from safepickle.capabilities.layout import CALL
+from safepickle.capabilities.layout import CALL, READ, TAMPER
 from safepickle.capabilities.sinks import KINDS
 from safepickle.record import Record
 
-REACHED = (*(kind for kind in KINDS if kind != CALL), CALL)
-"""Kinds of what is reached, worst first: those of the root sinks, and that it calls what it is passed."""
+REACHED = tuple(dict.fromkeys([*KINDS, TAMPER, READ, CALL]))
+"""Kinds of what is reached, worst first."""
 
 
 class Way(Record):
-    """A kind of sink that is reached, and the name that comes next on a shortest way there; none at the sink itself."""
+    """A kind of sink that is reached, and the name that comes next on a shortest way there; none at the sink itself.
+
+    `last` says that this name is the sink.
+    """
 
     kind: str
     depth: int
     flows: bool
     implicit: bool
     following: str
+    last: bool = False
 
     def beats(self, other: Way) -> bool:
         """Whether this is the one to keep of two of a kind: one that flows, one by the call itself, a shorter one."""

@@ -39,8 +39,10 @@ _ASK = (
 )
 
 
-def fetch(manifest: Manifest) -> Iterator[Source]:
+def fetch(manifest: Manifest, *, offline: bool = False) -> Iterator[Source]:
     """Yield each source that could be had, standard libraries first, fetching what is not on disk yet.
+
+    With `offline` only what is on disk, or installed here.
 
     What cannot be had is recorded in the lock file with the reason, and said on stderr.
 
@@ -56,7 +58,7 @@ def fetch(manifest: Manifest) -> Iterator[Source]:
             yield source
     for number, wanted in enumerate(manifest.packages, 1):
         folder = SOURCES / f"{wanted.package}-{wanted.version}"
-        if not folder.is_dir() and str(wanted) not in lock["unobtainable"]:
+        if not offline and not folder.is_dir() and str(wanted) not in lock["unobtainable"]:
             print(f"fetching {wanted} ({number} of {len(manifest.packages)})", file=sys.stderr)
             _fetch(wanted, manifest.targets, folder, lock)
         if folder.is_dir():

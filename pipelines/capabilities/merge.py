@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from safepickle.capabilities.layout import CALL
@@ -83,29 +83,26 @@ class Merged:
             if module_name in self._modules:
                 self._modules[module_name].names.setdefault(qualname, Entry(inert=False, unknown=True))
 
-    def add_rows(self, rows: Iterable[Row], versions: Mapping[str, str]) -> None:
+    def add_row(self, row: Row, versions: Mapping[str, str]) -> None:
         """Take in what was derived with these versions of the packages; the oldest come first."""
-        for row in rows:
-            place = self.split(row.name)
-            if place is None:
-                continue
-            module, qualname = place
-            bit = 1 << self._packages[module.package].index(versions[module.package])
-            if not qualname:
-                self._merge(module.itself, row)
-                continue
-            entry = module.names.get(qualname)
-            if entry is None:
-                entry = module.names[qualname] = Entry()
-                entry.inert = row.inert
-            elif not entry.versions:
-                entry.inert = row.inert
-            entry.versions |= bit
-            if row.target != row.name:
-                if entry.target and entry.target != row.target:
-                    self._older.append((entry, entry.target))
-                entry.target = row.target
-                continue
+        place = self.split(row.name)
+        if place is None:
+            return
+        module, qualname = place
+        if not qualname:
+            self._merge(module.itself, row)
+            return
+        entry = module.names.get(qualname)
+        if entry is None:
+            entry = module.names[qualname] = Entry()
+        if not entry.versions:
+            entry.inert = row.inert
+        entry.versions |= 1 << self._packages[module.package].index(versions[module.package])
+        if row.target != row.name:
+            if entry.target and entry.target != row.target:
+                self._older.append((entry, entry.target))
+            entry.target = row.target
+        else:
             self._merge(entry, row)
 
     def _merge(self, entry: Entry, row: Row) -> None:
@@ -121,7 +118,7 @@ class Merged:
         ways = [step.name for step in reach.witness[1:]]
         if not ways or reach.kind not in REACHED:
             return
-        entry.add(Way(reach.kind, len(ways), reach.flows, reach.implicit, ways[0]))
+        entry.add(Way(reach.kind, len(ways), reach.flows, reach.implicit, ways[0], last=len(ways) == 1))
         for at, step in enumerate(reach.witness[1:-1], 1):
             place = self.split(step.name)
             if place is not None and place[1] and place[1] not in place[0].names:
@@ -129,7 +126,8 @@ class Merged:
                 hidden.line = step.line
                 hidden.versions = place[0].itself.versions
                 following = reach.witness[at + 1].name
-                hidden.add(Way(reach.kind, len(reach.witness) - 1 - at, reach.flows, reach.implicit, following))
+                depth = len(reach.witness) - 1 - at
+                hidden.add(Way(reach.kind, depth, reach.flows, reach.implicit, following, last=depth == 1))
 
     def _module(self, name: str, package: str) -> ModuleEntries:
         found = self._modules.get(name)
@@ -215,7 +213,7 @@ class Merged:
                 depth = depths[key]
                 break
             path.append(key)
-            if sink_kind(following):
+            if current.ways[kind].last or sink_kind(following):
                 depth = 0
                 break
             place = self.split(following)

@@ -86,6 +86,9 @@ class Capability(Record):
         Whether it does something that was not understood, so that a kind missing in `reaches` proves nothing.
     calls
         Whether it calls what is passed to it, at once or later.
+    derived
+        Reaches of kinds that have no root sinks of their own: ``tamper`` (changes how the interpreter works from
+        then on) and ``read`` (reads files).
     package, versions
         Distribution, and the analysed versions of it that have the name; the facts are the worst over these.
     path, line
@@ -99,6 +102,7 @@ class Capability(Record):
     inert: bool = False
     unknown: bool = False
     calls: bool = False
+    derived: tuple[Reach, ...] = ()
     package: str = ""
     versions: tuple[str, ...] = ()
     path: str = ""

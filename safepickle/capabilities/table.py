@@ -11,8 +11,8 @@ from bisect import bisect_left
 from ..bytecode.names import canonical
 from ..errors import TableError
 from .capability import Capability, Reach, Step
-from .layout import CALL, DIGITS, FORMS, KIND_LETTERS, MAGIC, MODULE_FLAGS, NAMES_IN_BLOCK, SIZES, padding
-from .sinks import sink_kind
+from .layout import CALL, DIGITS, FORMS, KIND_LETTERS, MAGIC, MODULE_FLAGS, NAMES_IN_BLOCK, READ, SIZES, TAMPER, padding
+from .sinks import EFFECTS, sink_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -244,12 +244,12 @@ class Table:
         while number and len(steps) <= reach.depth:
             name = self.name(number)
             found = self.find(name)
-            if found is None or found.status == "root":
+            if found is None or found.status not in ("analysed", "native"):
                 steps.append(Step(name))
                 break
             version = found.versions[-1] if found.versions else ""
             steps.append(Step(name, found.package, version, found.path, found.line))
-            onward = found.reach(kind)
+            onward = next((onward for onward in (*found.reaches, *found.derived) if onward.kind == kind), None)
             number = onward.hop if onward is not None else ""
         return tuple(steps)
 
@@ -401,15 +401,15 @@ class _Section:
             self._owner._damaged(f"what it says of {self.name}.{qualname} cannot be read")
         flags, line, bits, _, ways = fields
         reaches = self._read_reaches(ways)
-        calls = bool(reaches) and reaches[-1].kind == CALL
         return Capability(
             f"{self.name}.{qualname}" if qualname else self.name,
             self._status,
             FORMS[flags[0]] if qualname else "module",
-            tuple(reaches[:-1] if calls else reaches),
+            tuple([reach for reach in reaches if reach.kind in EFFECTS]),
             inert="i" in flags[1:],
             unknown="u" in flags[1:],
-            calls=calls and reaches[-1].flows,
+            calls=any(reach.kind == CALL and reach.flows for reach in reaches),
+            derived=tuple([reach for reach in reaches if reach.kind in (TAMPER, READ)]),
             package=self.package,
             versions=self.versions(bits),
             path=self._path,
