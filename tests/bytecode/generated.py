@@ -35,12 +35,16 @@ class Generator:
         """A string, by any opcode that can hold it; sometimes stored and fetched again."""
         kind = self.random.randrange(8)
         if kind == 0:
-            escaped = content.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"'", b"\\'").replace(b'"', b'\\"')
             quote = self.random.choice((b"'", b'"'))
-            self.op("STRING", quote + escaped + quote + b"\n")
+            self.op("STRING", quote + escaped(self.random, content) + quote + b"\n")
         elif kind == 1:
-            escaped = content.replace(b"\\", b"\\u005c").replace(b"\n", b"\\u000a")
-            self.op("UNICODE", escaped.decode("utf-8", "replace").encode("raw-unicode-escape") + b"\n")
+            written = b"".join(
+                b"\\u%04x" % ord(letter)
+                if letter in "\\\n" or ord(letter) > 255 or self.random.random() < 0.1
+                else letter.encode("latin-1")
+                for letter in content.decode("utf-8", "replace")
+            )
+            self.op("UNICODE", written + b"\n")
         else:
             name = self.random.choice(
                 "BINSTRING SHORT_BINSTRING BINUNICODE BINUNICODE8 SHORT_BINUNICODE SHORT_BINUNICODE".split()
@@ -217,6 +221,26 @@ class Generator:
         if self.random.random() < 0.25:
             body = framed(self.random, body)
         return (b"\x80" + bytes((self.random.randrange(6),)) if self.random.random() < 0.7 else b"") + body
+
+
+def escaped(source: random.Random, content: bytes) -> bytes:
+    """The inside of a STRING; some of what need not be escaped is, in any way."""
+    written = b""
+    for code in content:
+        letter = bytes((code,))
+        draw = source.random()
+        if draw < 0.02:
+            letter = b"\\x%02x" % code
+        elif draw < 0.04:
+            letter = source.choice((b"\\%o", b"\\%03o")) % code
+        elif letter in b"\\'\"":
+            letter = b"\\" + letter
+        elif letter == b"\n":
+            letter = b"\\n"
+        elif draw < 0.045:
+            letter = source.choice((b"\\z", b"\\\n", b"\\8", b"\\a", b"\\x4", b"\\u0041", b"\\777")) + letter
+        written += letter
+    return written
 
 
 def framed(source: random.Random, body: bytes) -> bytes:
