@@ -21,6 +21,13 @@ EFFECTS = {
 }
 """What each kind does, in words."""
 
+DERIVED_EFFECTS = {
+    "call": "calls a callable that it is given",
+    "tamper": "changes how the interpreter works from then on",
+    "read": "reads files",
+}
+"""Kinds that have no root sinks of their own and are told only of what was analysed, in words."""
+
 _ROOTS = {
     "exec": """
         builtins.exec builtins.eval builtins.compile builtins.execfile builtins.breakpoint types.CodeType
@@ -63,6 +70,63 @@ SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name i
 
 _LONGEST = 1 + max(name.count(".") for name in (*SINKS, *(f"{twin}.name" for twin in _TWINS)))
 """Parts of the longest name of a sink: those further to the left of a name need not be looked at."""
+
+
+ARGUMENTS: dict[str, tuple[int | str, ...]] = {
+    "builtins.exec": (0, "source"), "builtins.eval": (0, "source"), "builtins.compile": (0, "source"),
+    "builtins.breakpoint": (), "types.CodeType": tuple(range(18)), "types.FunctionType": (0, "code"),
+    "subprocess.Popen": (0, "args", 2, "executable"), "subprocess.run": (0, "args", "executable"),
+    "subprocess.call": (0, "args", "executable"), "subprocess.check_call": (0, "args", "executable"),
+    "subprocess.check_output": (0, "args", "executable"), "subprocess.getoutput": (0, "cmd"),
+    "subprocess.getstatusoutput": (0, "cmd"), "_posixsubprocess.fork_exec": (0, 1), "pty.spawn": (0, "argv"),
+    "os.system": (0, "command"), "os.popen": (0, "cmd"), "os.kill": (), "os.fork": (), "os.forkpty": (),
+    "builtins.__import__": (0, "name"), "importlib.import_module": (0, 1, "name", "package"),
+    "importlib.__import__": (0, "name"), "ctypes.CDLL": (0, "name"), "ctypes.PyDLL": (0, "name"),
+    "pickle.loads": (0, "data"), "pickle.load": (0, "file"), "pickle.Unpickler": (0, "file"),
+    "marshal.loads": (0,), "marshal.load": (0,), "shelve.open": (0, "filename"),
+    "builtins.open": (0, "file"), "io.open": (0, "file"), "io.FileIO": (0, "file"), "io.open_code": (0, "path"),
+    "os.open": (0, "path"), "os.mkdir": (0, "path"), "os.makedirs": (0, "name"), "os.chmod": (0, "path"),
+    "os.chown": (0, "path"), "os.truncate": (0, "path"), "os.write": (), "os.remove": (0, "path"),
+    "os.unlink": (0, "path"), "os.rmdir": (0, "path"), "os.listdir": (0, "path"), "os.scandir": (0, "path"),
+    "socket.socket": (), "socket.create_connection": (0, "address"), "socket.getaddrinfo": (0, "host"),
+}  # fmt: skip
+"""Arguments of a root sink that matter, by position and keyword; of others every argument does."""
+
+MODES: dict[str, tuple[int, str]] = {"builtins.open": (1, "mode"), "io.open": (1, "mode"), "io.FileIO": (1, "mode")}
+"""Root sinks that only read when the argument at this position or of this keyword says so, or is left out."""
+
+READERS = frozenset(["io.open_code", "os.listdir", "os.scandir"])
+"""Root sinks of kind ``file`` that change nothing."""
+
+CONTAINERS = frozenset(
+    """
+    builtins copyreg.dispatch_table copyreg._extension_registry copyreg._inverted_registry copyreg._extension_cache
+    importlib._bootstrap_external._path_importer_cache logging.Logger.handlers logging._handlers logging.root
+    os.environ sys.displayhook sys.excepthook sys.meta_path sys.modules sys.path sys.path_hooks
+    sys.path_importer_cache sys.stderr sys.stdin sys.stdout sys.unraisablehook threading.excepthook warnings.filters
+    """.split()
+)
+"""Objects that the interpreter or everybody's code consults: who changes them changes what later code does."""
+
+SWITCHES = frozenset(
+    """
+    sys.addaudithook sys.setprofile sys.settrace os.putenv os.unsetenv posix.putenv posix.unsetenv
+    _warnings._filters_mutated
+    """.split()
+)
+"""Functions that do the same."""
+
+CODE_ATTRIBUTES = frozenset(["__code__", "__globals__", "__builtins__"])
+"""Attributes of a function that make it another one."""
+
+
+def root_kind(name: str) -> str:
+    """Kind of the root sink that is called exactly `name`, or so in a module in C; ``""`` for all else.
+
+    >>> root_kind("posix.system"), root_kind("random._os.system")
+    ('process', '')
+    """
+    return _direct(name.split("."))
 
 
 def sink_kind(name: str) -> str:

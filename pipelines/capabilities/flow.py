@@ -1,0 +1,540 @@
+"""What each node of the call graph reaches, and which of its parameters get there.
+
+A *source* is a parameter (``p2``) or an attribute of one (``p0.cmd``). For every node:
+
+* ``flows``: (kind, source) -> the shortest way on which the source gets into what matters at a root sink;
+* ``reaches``: kind -> the shortest way to a root sink, whatever is passed;
+* ``returns``: the sources that its result is made from;
+* ``stores``: attribute of its first parameter -> the sources that it puts there;
+* ``unknown``: its calls of which nothing is known; ``inert``: nothing is unknown or reached, here or below.
+
+Strongly connected parts are worked on from the callees up, each until nothing changes, so depths are shortest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from safepickle.capabilities.sinks import (
+    ARGUMENTS,
+    CODE_ATTRIBUTES,
+    CONTAINERS,
+    MODES,
+    READERS,
+    SWITCHES,
+    root_kind,
+)
+
+from .graph import Edge, Graph, Node, Way, argument
+from .program import Atoms, Call
+from .records import NativeCallable
+
+Sources = frozenset[str]
+NONE: Sources = frozenset()
+MAX_ROUNDS = 40
+HARMLESS = frozenset(["read", "import"])
+"""What a callable may do by itself and still be inert, as long as nothing of its caller gets there."""
+CHANGING = frozenset(
+    """__setitem__ __delitem__ __setattr__ append appendleft extend insert add update setdefault pop remove clear
+    register putenv""".split()
+)
+
+
+def matters(name: str, call: Call) -> Iterator[Atoms]:
+    """What a call passes to a root sink where it matters."""
+    wanted = ARGUMENTS.get(canonical(name))
+    if wanted is None:
+        yield from call.given()
+        return
+    for place in wanted:
+        if isinstance(place, int):
+            yield call.args[place] if place < len(call.args) else ()
+        else:
+            yield call.keywords.get(place, ())
+    if wanted and not call.args:
+        yield call.star
+    if wanted:
+        yield call.stars
+
+
+def canonical(name: str) -> str:
+    """A root sink's name as the table of arguments has it."""
+    head, _, tail = name.rpartition(".")
+    twins = {"posix": "os", "nt": "os", "_io": "io", "_pickle": "pickle", "_socket": "socket", "_ctypes": "ctypes"}
+    return f"{twins.get(head, head)}.{tail}"
+
+
+def kind_at(name: str, call: Call) -> str:
+    """Kind of a root sink, told apart by its mode where it has one: files that are only read are ``read``."""
+    kind = root_kind(name)
+    full = canonical(name)
+    if full in READERS:
+        return "read"
+    if full in MODES:
+        position, keyword = MODES[full]
+        mode = call.args[position] if position < len(call.args) else call.keywords.get(keyword, ())
+        if not call.star and not call.stars and all(atom[0] == "s" and not set(atom[1:]) & set("wax+") for atom in mode):
+            return "read"
+    return kind
+
+
+def contained(name: str) -> bool:
+    """Whether a name is a change of a container that the interpreter consults."""
+    head, _, method = name.rpartition(".")
+    return name in SWITCHES or (method in CHANGING and (head in CONTAINERS or _above(head) in CONTAINERS))
+
+
+def _above(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+class Analysis:
+    """Works out the facts of all nodes of a graph."""
+
+    def __init__(self, graph: Graph, native: Mapping[str, NativeCallable]) -> None:
+        self.graph = graph
+        self.native = native
+
+    def run(self) -> None:
+        """Fill in the facts of every node."""
+        for part in components(self.graph):
+            for _ in range(MAX_ROUNDS):
+                changed = False
+                for node in part:
+                    changed |= Evaluation(self, node).run()
+                if not changed or (len(part) == 1 and part[0] not in set(self.graph.successors(part[0]))):
+                    break
+            _settle(part, self.graph)
+
+
+def _settle(part: list[Node], graph: Graph) -> None:
+    """A part is inert as a whole, or not at all."""
+    inert = all(
+        node.unknown == 0
+        and not node.flows
+        and not (set(node.reaches) - HARMLESS)
+        and all(following.inert for following in graph.successors(node) if following not in part)
+        for node in part
+    ) if len(part) < 200 else False
+    for node in part:
+        node.inert = inert
+
+
+class Evaluation:
+    """One look at one node, from what is known of those that it calls."""
+
+    def __init__(self, analysis: Analysis, node: Node) -> None:
+        self.analysis = analysis
+        self.node = node
+        self.calls = node.function.calls
+        self.stores = dict(node.stores)
+        self.results: list[Sources | None] = [None] * len(self.calls)
+        self.fields: dict[tuple[str, str], Sources] = {}
+        self.changed = False
+        self.unknown = 0
+        self._used: frozenset[int] | None = None
+
+    def run(self) -> bool:
+        """Evaluate; return whether a fact changed."""
+        node = self.node
+        for number in range(len(self.calls)):
+            self.of_result(number)
+        self._store_late()
+        for number in range(len(self.calls)):
+            self._call(number)
+        for line, imported in node.imports:
+            for kind, way in list(imported.reaches.items()):
+                self.reach(kind, (way[0] + 1, -line, imported))
+        if self._store_late():
+            self.results = [None] * len(self.calls)
+            self.fields = {}
+            self.unknown = 0
+            for number in range(len(self.calls)):
+                self._call(number)
+        self._attributes_of_code()
+        returns = self.sources(node.function.returns)
+        if returns != node.returns:
+            node.returns = returns
+            self.changed = True
+        if self.stores != node.stores:
+            node.stores = self.stores
+            self.changed = True
+        node.unknown = self.unknown
+        return self.changed
+
+    def _store(self, name: str, found: Sources) -> bool:
+        before = self.stores.get(name, NONE)
+        if found <= before:
+            return False
+        self.stores[name] = before | found
+        return True
+
+    def _store_late(self) -> bool:
+        """Whether stores changed once the calls were known."""
+        changed = False
+        for base, name, atoms in self.node.function.stores:
+            if base == "p0":
+                changed |= self._store(name, self.sources(atoms))
+        return changed or self.stores != self.node.stores
+
+    def sources(self, atoms: Iterable[str]) -> Sources:
+        """The sources that any of some atoms comes from."""
+        found: set[str] = set()
+        for atom in atoms:
+            head = atom[0]
+            if head == "~":
+                atom = atom[1:]
+                head = atom[0]
+            if head == "p":
+                found |= self._of_parameter(atom)
+            elif head == "c":
+                base, _, path = atom.partition(".")
+                found |= self.of_field(base, path.partition(".")[0]) if path else self.of_result(int(base[1:]))
+            elif head == "k":
+                for captured in self.node.function.closures[int(atom.partition(".")[0][1:])][1].values():
+                    found |= self.sources(item for item in captured if item[0] != "k")
+        return frozenset(found)
+
+    def _of_parameter(self, atom: str) -> set[str]:
+        base, _, path = atom.partition(".")
+        if not path:
+            return {base}
+        name = path.partition(".")[0]
+        source = f"{base}.{name}"
+        if base == "p0" and self.stores:
+            return {source} | self.stores.get(name, NONE) | self.stores.get("*", NONE)
+        return {source}
+
+    def of_result(self, number: int) -> Sources:
+        """The sources that the result of a call is made from."""
+        found = self.results[number]
+        if found is not None:
+            return found
+        self.results[number] = NONE
+        call = self.calls[number]
+        edges = self.node.edges[number]
+        answer: set[str] = set()
+        opaque = not edges or number in self.node.called
+        for edge in edges:
+            if edge.node is not None and edge.receiver not in ("*", "**"):
+                for source in edge.node.returns:
+                    answer |= self.mapped(number, edge, source)
+            else:
+                opaque = True
+        if opaque:
+            for atoms in call.given():
+                answer |= self.sources(atoms)
+            answer |= self.sources(atom.rpartition(".")[0] or atom for atom in call.callee if atom[0] in "pc~")
+        self.results[number] = frozenset(answer)
+        return self.results[number] or NONE
+
+    def of_field(self, base: str, name: str) -> Sources:
+        """The sources in attribute `name` of the result of a call, when that makes an instance."""
+        known = self.fields.get((base, name))
+        if known is not None:
+            return known
+        self.fields[base, name] = NONE
+        answer = self.fields[base, name] = self._of_field(base, name)
+        return answer
+
+    def _of_field(self, base: str, name: str) -> Sources:
+        number = int(base[1:])
+        edges = self.node.edges[number]
+        makers = [edge for edge in edges if edge.receiver == "*" and edge.node is not None]
+        found: set[str] = set()
+        for store, attribute, atoms in self.node.function.stores:
+            if store == base and attribute in (name, "*"):
+                found |= self.sources(atoms)
+        if not makers or len(makers) < len(edges):
+            return self.of_result(number) | found
+        for edge in makers:
+            assert edge.node is not None
+            for source in edge.node.stores.get(name, NONE) | edge.node.stores.get("*", NONE):
+                if not source.startswith("p0"):
+                    found |= self.mapped(number, edge, source)
+        return frozenset(found)
+
+    def mapped(self, number: int, edge: Edge, source: str) -> Sources:
+        """The node's own sources for one of a callee's."""
+        assert edge.node is not None
+        call, callee = self.calls[number], edge.node.function
+        base, _, name = source.partition(".")
+        position = int(base[1:])
+        if edge.captured is not None and position in edge.captured:
+            return self._captured(edge, position, name)
+        if position == 0 and edge.shift:
+            return self._received(number, edge, name)
+        found: set[str] = set()
+        for atoms in argument(call, callee, position, edge.shift):
+            found |= self.sources(_attributes(atoms, name) if name else atoms)
+        return frozenset(found)
+
+    def _received(self, number: int, edge: Edge, name: str) -> Sources:
+        receiver = edge.receiver
+        if receiver == "**":
+            return self.sources(atom for atoms in self.calls[number].given() for atom in atoms)
+        if receiver in ("", "*"):
+            return NONE
+        return self.sources(_attributes((receiver,), name) if name else (receiver,))
+
+    def _captured(self, edge: Edge, position: int, name: str) -> Sources:
+        atoms = (edge.captured or {})[position]
+        if edge.through < 0:
+            return self.sources(_attributes(atoms, name) if name else atoms)
+        found: set[str] = set()
+        for maker in self.node.edges[edge.through]:
+            if maker.node is not None and maker.captured is None:
+                for atom in atoms:
+                    if atom.lstrip("~")[0] == "p":
+                        found |= self.mapped(edge.through, maker, atom.lstrip("~").split(".")[0])
+        return frozenset(found)
+
+    def _call(self, number: int) -> None:
+        call = self.calls[number]
+        for edge in self.node.edges[number]:
+            if edge.node is None:
+                self._native(number, call, edge)
+            else:
+                self._analysed(number, edge, edge.node)
+        for item in self.node.called.get(number, ()):
+            self._given(number, call, item[0], item)
+        if not self.node.edges[number] and number not in self.node.called:
+            self.unknown += any(atom[0] in "g~" or "." not in atom for atom in call.callee)
+
+    def _given(self, number: int, call: Call, kind: str, item: tuple[object, ...]) -> None:
+        """A call of something that the caller supplies, or that is not known."""
+        if kind == "v" or (kind == "p" and not item[2]):
+            for atom in call.callee:
+                if atom[0] in "pc":
+                    for source in self.sources((atom,)):
+                        self.flow("call", source, (1, number, None))
+
+    def flow(self, kind: str, source: str, way: Way) -> None:
+        """Note that a source reaches a kind of sink, if that is news or nearer."""
+        key = (kind, source)
+        known = self.node.flows.get(key)
+        if known is None or way[0] < known[0]:
+            self.node.flows[key] = way
+            self.changed = True
+        self.reach(kind, way)
+
+    def reach(self, kind: str, way: Way) -> None:
+        """Note that a kind of sink is reached, if that is news or nearer."""
+        known = self.node.reaches.get(kind)
+        if known is None or way[0] < known[0]:
+            self.node.reaches[kind] = way
+            self.changed = True
+
+    def _analysed(self, number: int, edge: Edge, callee: Node) -> None:
+        for kind, way in list(callee.reaches.items()):
+            if kind != "call":
+                self.reach(kind, (way[0] + 1, number, callee))
+        for (kind, source), way in list(callee.flows.items()):
+            for own in self.mapped(number, edge, source):
+                self.flow(kind, own, (way[0] + 1, number, callee))
+            if kind == "call":
+                self._calls_back(number, edge, callee, source, way[0])
+        if edge.receiver == "p0":
+            for name, stored in callee.stores.items():
+                self._store(name, frozenset().union(*[self.mapped(number, edge, source) for source in stored]))
+
+    def _calls_back(self, number: int, edge: Edge, callee: Node, source: str, depth: int) -> None:
+        """The callee calls what it is given: follow the functions that it is given here."""
+        base, _, name = source.partition(".")
+        position = int(base[1:])
+        given: list[str] = []
+        if edge.captured is not None and position in edge.captured:
+            given += edge.captured[position] if edge.through < 0 else ()
+        elif not (position == 0 and edge.shift):
+            for atoms in argument(self.calls[number], callee.function, position, edge.shift):
+                given += atoms
+        elif edge.receiver[:1] == "c" and name and "." not in edge.receiver:
+            given += self._held(int(edge.receiver[1:]), name)
+        for atom in given:
+            if atom[0] in "gdkp":
+                for inner in self.analysis.graph.handed(self.node, _attributed(atom, name, position, edge)):
+                    self._back(number, inner, depth)
+
+    def _held(self, number: int, name: str) -> Iterator[str]:
+        """Atoms that went into a field of the instance that a call makes."""
+        for edge in self.node.edges[number]:
+            if edge.receiver == "*" and edge.node is not None:
+                for source in edge.node.stores.get(name, NONE):
+                    if not source.startswith("p0") and "." not in source:
+                        for atoms in argument(self.calls[number], edge.node.function, int(source[1:]), edge.shift):
+                            yield from atoms
+
+    def _back(self, number: int, inner: Edge, depth: int) -> None:
+        """A function handed over is called, with whatever else is passed there."""
+        call = self.calls[number]
+        given: set[str] = set()
+        for atoms in call.given():
+            given |= self.sources(atoms)
+        if inner.node is None:
+            kind = kind_at(inner.name, call) if root_kind(inner.name) else ""
+            if kind:
+                self.reach(kind, (depth + 1, number, inner.name))
+                for source in given:
+                    self.flow(kind, source, (depth + 1, number, inner.name))
+            return
+        for kind, way in list(inner.node.reaches.items()):
+            if kind != "call":
+                self.reach(kind, (way[0] + depth + 1, number, inner.node))
+        for (kind, source), way in list(inner.node.flows.items()):
+            if inner.captured and int(source.partition(".")[0][1:]) in inner.captured:
+                own: Iterable[str] = self.mapped(number, inner, source) if inner.through < 0 else ()
+            elif inner.shift and source.startswith("p0"):
+                own = self._received(number, inner, source.partition(".")[2])
+            else:
+                own = given
+            for item in own:
+                self.flow(kind, item, (way[0] + depth + 1, number, inner.node))
+
+    def _native(self, number: int, call: Call, edge: Edge) -> None:
+        name = edge.name
+        if root_kind(name):
+            kind = kind_at(name, call)
+            self.reach(kind, (1, number, name))
+            for atoms in matters(name, call):
+                for source in self.sources(atoms):
+                    self.flow(kind, source, (1, number, name))
+            return
+        if contained(name):
+            self.reach("tamper", (1, number, name))
+            for atoms in call.given():
+                for source in self.sources(atoms):
+                    self.flow("tamper", source, (1, number, name))
+            return
+        if name in ("sys.modules.__getitem__", "sys.modules.get"):
+            for source in self.sources(call.args[0] if call.args else ()):
+                self.flow("import", source, (1, number, name))
+            return
+        if name == "builtins.getattr":
+            self._by_name(number, call)
+            return
+        entry = self.analysis.native.get(name)
+        if entry is not None:
+            self._described(number, call, entry)
+        elif not self._plain(name):
+            self.unknown += 1
+
+    def _plain(self, name: str) -> bool:
+        """Whether a name without source is an attribute of something described, such as a container's method."""
+        head = name.rpartition(".")[0]
+        return head in self.analysis.native or head in CONTAINERS or bool(root_kind(head)) or head in SWITCHES
+
+    def _described(self, number: int, call: Call, entry: NativeCallable) -> None:
+        for kind, parameter in entry.reaches:
+            self.reach(kind, (1, number, entry.name))
+            for atoms in _of_native(call, entry, parameter):
+                for source in self.sources(atoms):
+                    self.flow(kind, source, (1, number, entry.name))
+        for parameter in entry.calls:
+            for atoms in _of_native(call, entry, parameter):
+                for atom in atoms:
+                    if atom[0] in "pc" and ("." not in atom or self._is_value(atom)):
+                        for source in self.sources((atom,)):
+                            self.flow("call", source, (1, number, entry.name))
+                    if atom[0] in "gdkp":
+                        for inner in self.analysis.graph.handed(self.node, atom):
+                            self._back(number, inner, 1)
+
+    def _is_value(self, atom: str) -> bool:
+        items = self.analysis.graph.resolver.objects(self.node.function, self.node.own, atom)
+        return any(item[0] == "v" for item in items)
+
+    def _by_name(self, number: int, call: Call) -> None:
+        """``getattr`` with a computed name whose result is called or returned: any function of a module."""
+        if len(call.args) < 2 or number not in self._followed():
+            return
+        named = self.sources(call.args[1])
+        holders = self.analysis.graph.resolver
+        for atom in call.args[0]:
+            for item in holders.objects(self.node.function, self.node.own, atom):
+                if item[0] in "mnp" and named:
+                    for source in named | (self.sources((atom,)) if item[0] == "p" else NONE):
+                        self.flow("import", source, (1, number, "builtins.getattr"))
+
+    def _followed(self) -> frozenset[int]:
+        """Calls whose result is itself called, or returned."""
+        if self._used is None:
+            atoms = [*self.node.function.returns, *[atom for call in self.calls for atom in call.callee]]
+            self._used = frozenset(int(atom[1:].partition(".")[0]) for atom in atoms if atom[0] == "c")
+        return self._used
+
+    def _attributes_of_code(self) -> None:
+        for base, name, atoms in self.node.function.stores:
+            if base[0] == "p" and name in CODE_ATTRIBUTES:
+                for source in self.sources(atoms):
+                    self.flow("tamper", source, (1, 0, f"types.FunctionType.{name}"))
+            full = f"{self.node.own.name}.{name}" if base == "p0" and self.node.own is not None else ""
+            if full in CONTAINERS:
+                for source in self.sources(atoms):
+                    self.flow("tamper", source, (1, 0, full))
+
+
+def _attributes(atoms: Iterable[str], name: str) -> list[str]:
+    """An attribute of each atom, as far as sources tell attributes apart."""
+    return [atom if "." in atom or atom[0] not in "pc" else f"{atom}.{name}" for atom in atoms]
+
+
+def _attributed(atom: str, name: str, position: int, edge: Edge) -> str:
+    received = position == 0 and edge.shift
+    return atom if not name or received or atom[0] == "k" else f"{atom}.{name}"
+
+
+def _of_native(call: Call, entry: NativeCallable, parameter: str) -> Iterator[Atoms]:
+    """What a call passes for a parameter of a callable in C; ``*`` is everything, ``-`` nothing."""
+    if parameter == "*":
+        yield from call.given()
+    elif parameter in entry.parameters:
+        position = entry.parameters.index(parameter)
+        if position < len(call.args):
+            yield call.args[position]
+        else:
+            yield call.keywords.get(parameter, ())
+            yield call.star
+    elif parameter != "-":
+        yield from call.given()
+
+
+def components(graph: Graph) -> Iterator[list[Node]]:
+    """Strongly connected parts of the graph, callees before callers (Tarjan 1972, without recursion)."""
+    index: dict[Node, int] = {}
+    low: dict[Node, int] = {}
+    stack: list[Node] = []
+    on_stack: set[Node] = set()
+    for start in list(graph.nodes.values()):
+        if start in index:
+            continue
+        work: list[tuple[Node, Iterator[Node]]] = [(start, graph.successors(start))]
+        index[start] = low[start] = len(index)
+        stack.append(start)
+        on_stack.add(start)
+        while work:
+            node, following = work[-1]
+            advanced = False
+            for other in following:
+                if other not in index:
+                    index[other] = low[other] = len(index)
+                    stack.append(other)
+                    on_stack.add(other)
+                    work.append((other, graph.successors(other)))
+                    advanced = True
+                    break
+                if other in on_stack:
+                    low[node] = min(low[node], index[other])
+            if advanced:
+                continue
+            work.pop()
+            if work:
+                low[work[-1][0]] = min(low[work[-1][0]], low[node])
+            if low[node] == index[node]:
+                part: list[Node] = []
+                while True:
+                    other = stack.pop()
+                    on_stack.discard(other)
+                    part.append(other)
+                    if other is node:
+                        break
+                yield part
