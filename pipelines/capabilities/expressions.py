@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Callable
+from typing import Any
 
 from .atoms import EMPTY, Value, attribute, derived, joined
 from .scope import Scope
@@ -84,6 +86,7 @@ def _binary(scope: Scope, node: ast.BinOp) -> Value:
     kinds = {atom for atom in left | right if atom[0] in "iI" and "|" not in atom}
     if any(atom[0] == "s" for atom in left | right):
         kinds.add("istr")
+        kinds |= {atom.partition("%")[0] + "\0" for atom in left if atom[0] == "s" and atom[-1] != "\0"}
     objects = {atom for atom in left | right if atom[0] in "gdk"} if isinstance(node.op, (ast.Add, ast.BitOr)) else ()
     if isinstance(node.op, ast.Div):
         objects = ()
@@ -92,7 +95,10 @@ def _binary(scope: Scope, node: ast.BinOp) -> Value:
 
 def _joined_string(scope: Scope, node: ast.JoinedStr) -> Value:
     parts = [evaluate(scope, part.value) for part in node.values if isinstance(part, ast.FormattedValue)]
-    return joined(["istr"], derived(*parts))
+    first = node.values[0] if node.values else None
+    text = first.value if isinstance(first, ast.Constant) else ""
+    begins = [f"s{text}\0"] if isinstance(text, str) and 0 < len(text) < 30 else []
+    return joined(["istr"], begins, derived(*parts))
 
 
 def _boolean(scope: Scope, node: ast.BoolOp) -> Value:
@@ -207,9 +213,7 @@ def _call(scope: Scope, node: ast.Call) -> Value:
     star: Value = EMPTY
     for item in node.args:
         value = evaluate(scope, item)
-        if isinstance(item, ast.Starred):
-            star |= value
-        elif star:
+        if isinstance(item, ast.Starred) or star:
             star |= value
         else:
             args.append(value)
@@ -257,7 +261,7 @@ def _known(
         return EMPTY
     if callee in _CONVERTING:
         return joined([_CONVERTING[callee].replace("repr", "str").replace("ascii", "str")], derived(*args, star))
-    if callee in _COLLECTING and not ("key" in keywords):
+    if callee in _COLLECTING and "key" not in keywords:
         kind = _COLLECTING[callee]
         inside = joined(*args, star, *keywords.values())
         return joined([kind] if kind else [], _without_markers(inside) if kind else _elements(inside))
@@ -275,8 +279,8 @@ def _known(
 
 
 def _by_name(scope: Scope, node: ast.Call, callee: str, args: list[Value]) -> Value | None:
-    names = [atom[1:] for atom in args[1] if atom[0] == "s"]
-    fixed = bool(names) and all(atom[0] in "si" for atom in args[1])
+    names = [atom[1:] for atom in args[1] if atom[0] == "s" and atom[-1] != "\0"]
+    fixed = bool(names) and all(atom[0] in "si" and atom[-1] != "\0" for atom in args[1])
     if callee == "gbuiltins.setattr":
         if len(args) > 2:
             for name in names if fixed else ["*"]:
@@ -292,7 +296,7 @@ def _by_name(scope: Scope, node: ast.Call, callee: str, args: list[Value]) -> Va
 
 def _imported(scope: Scope, node: ast.Call, callee: str, args: list[Value], keywords: dict[str, Value]) -> Value | None:
     names = [atom[1:] for atom in args[0] if atom[0] == "s"]
-    if not names or not all(atom[0] == "s" for atom in args[0]):
+    if not names or not all(atom[0] == "s" and atom[-1] != "\0" for atom in args[0]):
         return None
     scope.call(node, node.lineno, frozenset([callee]), args, keywords)
     if callee == "gbuiltins.__import__" and "fromlist" not in keywords and len(args) < 4:
@@ -344,7 +348,7 @@ def checked(scope: Scope, test: ast.expr) -> Value:
     return EMPTY
 
 
-_RULES = {
+_RULES: dict[type, Callable[[Scope, Any], Value]] = {
     ast.Constant: _constant, ast.Name: _name, ast.Attribute: _attribute, ast.Subscript: _subscript,
     ast.List: _display, ast.Tuple: _display, ast.Set: _display, ast.Dict: _dict, ast.BinOp: _binary,
     ast.JoinedStr: _joined_string, ast.BoolOp: _boolean, ast.Compare: _compare, ast.UnaryOp: _unary,

@@ -15,77 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from safepickle.capabilities.sinks import (
-    ARGUMENTS,
-    CODE_ATTRIBUTES,
-    CONTAINERS,
-    MODES,
-    READERS,
-    SWITCHES,
-    root_kind,
-)
+from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, SWITCHES, root_kind
 
+from .components import components
 from .graph import Edge, Graph, Node, Way, argument
 from .program import Atoms, Call
 from .records import NativeCallable
+from .roots import contained, kind_at, matters
 
 Sources = frozenset[str]
 NONE: Sources = frozenset()
+_PLAIN = frozenset(["__setattr__", "__class__", "__delitem__", "__setitem__"])
+"""Changes of something that nobody consults; of what matters they are root sinks."""
 MAX_ROUNDS = 40
+MAX_ATTRIBUTES = 8
+"""Attributes of one parameter that are told apart for one kind of sink; more count as the parameter."""
 HARMLESS = frozenset(["read", "import"])
 """What a callable may do by itself and still be inert, as long as nothing of its caller gets there."""
-CHANGING = frozenset(
-    """__setitem__ __delitem__ __setattr__ append appendleft extend insert add update setdefault pop remove clear
-    register putenv""".split()
-)
-
-
-def matters(name: str, call: Call) -> Iterator[Atoms]:
-    """What a call passes to a root sink where it matters."""
-    wanted = ARGUMENTS.get(canonical(name))
-    if wanted is None:
-        yield from call.given()
-        return
-    for place in wanted:
-        if isinstance(place, int):
-            yield call.args[place] if place < len(call.args) else ()
-        else:
-            yield call.keywords.get(place, ())
-    if wanted and not call.args:
-        yield call.star
-    if wanted:
-        yield call.stars
-
-
-def canonical(name: str) -> str:
-    """A root sink's name as the table of arguments has it."""
-    head, _, tail = name.rpartition(".")
-    twins = {"posix": "os", "nt": "os", "_io": "io", "_pickle": "pickle", "_socket": "socket", "_ctypes": "ctypes"}
-    return f"{twins.get(head, head)}.{tail}"
-
-
-def kind_at(name: str, call: Call) -> str:
-    """Kind of a root sink, told apart by its mode where it has one: files that are only read are ``read``."""
-    kind = root_kind(name)
-    full = canonical(name)
-    if full in READERS:
-        return "read"
-    if full in MODES:
-        position, keyword = MODES[full]
-        mode = call.args[position] if position < len(call.args) else call.keywords.get(keyword, ())
-        if not call.star and not call.stars and all(atom[0] == "s" and not set(atom[1:]) & set("wax+") for atom in mode):
-            return "read"
-    return kind
-
-
-def contained(name: str) -> bool:
-    """Whether a name is a change of a container that the interpreter consults."""
-    head, _, method = name.rpartition(".")
-    return name in SWITCHES or (method in CHANGING and (head in CONTAINERS or _above(head) in CONTAINERS))
-
-
-def _above(name: str) -> str:
-    return name.rpartition(".")[0]
+TELLING_NOTHING = frozenset(["sys._getframe", "sys.exc_info", "sys._current_frames"])
+"""Functions in C whose result holds nothing of their arguments, though it is no plain number."""
 
 
 class Analysis:
@@ -109,13 +57,17 @@ class Analysis:
 
 def _settle(part: list[Node], graph: Graph) -> None:
     """A part is inert as a whole, or not at all."""
-    inert = all(
-        node.unknown == 0
-        and not node.flows
-        and not (set(node.reaches) - HARMLESS)
-        and all(following.inert for following in graph.successors(node) if following not in part)
-        for node in part
-    ) if len(part) < 200 else False
+    inert = (
+        all(
+            node.unknown == 0
+            and not node.flows
+            and not (set(node.reaches) - HARMLESS)
+            and all(following.inert for following in graph.successors(node) if following not in part)
+            for node in part
+        )
+        if len(part) < 200
+        else False
+    )
     for node in part:
         node.inert = inert
 
@@ -200,6 +152,8 @@ class Evaluation:
         if not path:
             return {base}
         name = path.partition(".")[0]
+        if name == "__class__":
+            return set()  # what class a value has says nothing of the value
         source = f"{base}.{name}"
         if base == "p0" and self.stores:
             return {source} | self.stores.get(name, NONE) | self.stores.get("*", NONE)
@@ -221,7 +175,7 @@ class Evaluation:
                     answer |= self.mapped(number, edge, source)
             else:
                 opaque = True
-        if opaque:
+        if opaque and not (len(edges) == 1 and edges[0].name in TELLING_NOTHING):
             for atoms in call.given():
                 answer |= self.sources(atoms)
             answer |= self.sources(atom.rpartition(".")[0] or atom for atom in call.callee if atom[0] in "pc~")
@@ -311,12 +265,19 @@ class Evaluation:
 
     def flow(self, kind: str, source: str, way: Way) -> None:
         """Note that a source reaches a kind of sink, if that is news or nearer."""
+        if "." in source and (kind, source) not in self.node.flows:
+            base = source.partition(".")[0]
+            names = self.node.attributes.setdefault((kind, base), set())
+            if len(names) >= MAX_ATTRIBUTES:
+                source = base  # from there on the whole of it
+            names.add(source)
         key = (kind, source)
         known = self.node.flows.get(key)
         if known is None or way[0] < known[0]:
             self.node.flows[key] = way
             self.changed = True
-        self.reach(kind, way)
+        if kind != "call":  # who calls what nobody gave it does nothing that its own calls do not tell
+            self.reach(kind, way)
 
     def reach(self, kind: str, way: Way) -> None:
         """Note that a kind of sink is reached, if that is news or nearer."""
@@ -327,16 +288,24 @@ class Evaluation:
 
     def _analysed(self, number: int, edge: Edge, callee: Node) -> None:
         for kind, way in list(callee.reaches.items()):
-            if kind != "call":
-                self.reach(kind, (way[0] + 1, number, callee))
+            self.reach(kind, (way[0] + 1, number, callee))
+        passing = bool(self.node.function.parameters)
+        mapped: dict[str, Sources] = {}
         for (kind, source), way in list(callee.flows.items()):
-            for own in self.mapped(number, edge, source):
-                self.flow(kind, own, (way[0] + 1, number, callee))
+            if passing:
+                if source not in mapped:
+                    mapped[source] = self.mapped(number, edge, source)
+                for own in mapped[source]:
+                    self.flow(kind, own, (way[0] + 1, number, callee))
             if kind == "call":
                 self._calls_back(number, edge, callee, source, way[0])
-        if edge.receiver == "p0":
+        if edge.receiver == "p0" or (not edge.shift and callee.own is not None and self._passes_itself(number)):
             for name, stored in callee.stores.items():
                 self._store(name, frozenset().union(*[self.mapped(number, edge, source) for source in stored]))
+
+    def _passes_itself(self, number: int) -> bool:
+        args = self.calls[number].args
+        return bool(args) and "p0" in args[0]
 
     def _calls_back(self, number: int, edge: Edge, callee: Node, source: str, depth: int) -> None:
         """The callee calls what it is given: follow the functions that it is given here."""
@@ -378,8 +347,7 @@ class Evaluation:
                     self.flow(kind, source, (depth + 1, number, inner.name))
             return
         for kind, way in list(inner.node.reaches.items()):
-            if kind != "call":
-                self.reach(kind, (way[0] + depth + 1, number, inner.node))
+            self.reach(kind, (way[0] + depth + 1, number, inner.node))
         for (kind, source), way in list(inner.node.flows.items()):
             if inner.captured and int(source.partition(".")[0][1:]) in inner.captured:
                 own: Iterable[str] = self.mapped(number, inner, source) if inner.through < 0 else ()
@@ -420,8 +388,11 @@ class Evaluation:
 
     def _plain(self, name: str) -> bool:
         """Whether a name without source is an attribute of something described, such as a container's method."""
-        head = name.rpartition(".")[0]
-        return head in self.analysis.native or head in CONTAINERS or bool(root_kind(head)) or head in SWITCHES
+        head, _, tail = name.rpartition(".")
+        if tail in _PLAIN or head in CONTAINERS or head in SWITCHES or head in self.analysis.native:
+            return True
+        known = self.analysis.graph.resolver.native_names(name.partition(".")[0])
+        return bool(root_kind(head)) or (head.count(".") > 0 and bool(known)) or head == "builtins"
 
     def _described(self, number: int, call: Call, entry: NativeCallable) -> None:
         for kind, parameter in entry.reaches:
@@ -496,45 +467,3 @@ def _of_native(call: Call, entry: NativeCallable, parameter: str) -> Iterator[At
             yield call.star
     elif parameter != "-":
         yield from call.given()
-
-
-def components(graph: Graph) -> Iterator[list[Node]]:
-    """Strongly connected parts of the graph, callees before callers (Tarjan 1972, without recursion)."""
-    index: dict[Node, int] = {}
-    low: dict[Node, int] = {}
-    stack: list[Node] = []
-    on_stack: set[Node] = set()
-    for start in list(graph.nodes.values()):
-        if start in index:
-            continue
-        work: list[tuple[Node, Iterator[Node]]] = [(start, graph.successors(start))]
-        index[start] = low[start] = len(index)
-        stack.append(start)
-        on_stack.add(start)
-        while work:
-            node, following = work[-1]
-            advanced = False
-            for other in following:
-                if other not in index:
-                    index[other] = low[other] = len(index)
-                    stack.append(other)
-                    on_stack.add(other)
-                    work.append((other, graph.successors(other)))
-                    advanced = True
-                    break
-                if other in on_stack:
-                    low[node] = min(low[node], index[other])
-            if advanced:
-                continue
-            work.pop()
-            if work:
-                low[work[-1][0]] = min(low[work[-1][0]], low[node])
-            if low[node] == index[node]:
-                part: list[Node] = []
-                while True:
-                    other = stack.pop()
-                    on_stack.discard(other)
-                    part.append(other)
-                    if other is node:
-                        break
-                yield part

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from .objects import Object, Resolver
 from .program import Atoms, Call, Class, Function
 
-_IMPLICIT = """__setstate__ __setitem__ __hash__ __eq__ __del__ __getattr__ __call__ append extend add""".split()
-IMPLICIT = tuple(_IMPLICIT)
-"""Methods that unpickling, garbage collection or a further call invoke on an instance."""
+IMPLICIT = {
+    "__setstate__": 1, "__setitem__": 2, "__hash__": 0, "__eq__": 1, "__del__": 0, "__getattr__": 0, "__call__": 99,
+    "append": 1, "extend": 1, "add": 1,
+}  # fmt: skip
+"""Methods that unpickling, garbage collection or a further call invoke, and how many arguments get in."""
 
 
 class Edge:
@@ -50,7 +52,8 @@ class Node:
     """A function, and what is known of it: see :mod:`pipelines.capabilities.flow`."""
 
     __slots__ = (
-        "called", "edges", "flows", "function", "imports", "inert", "own", "passes", "reaches", "returns", "stores", "unknown",
+        "attributes", "called", "edges", "flows", "function", "imports", "inert", "own", "passes", "reaches",
+        "returns", "stores", "unknown",
     )  # fmt: skip
 
     def __init__(self, function: Function, own: Class | None) -> None:
@@ -59,6 +62,7 @@ class Node:
         self.edges: list[tuple[Edge, ...]] = []
         self.called: dict[int, tuple[Object, ...]] = {}
         self.flows: dict[tuple[str, str], Way] = {}
+        self.attributes: dict[tuple[str, str], set[str]] = {}
         self.reaches: dict[str, Way] = {}
         self.returns: frozenset[str] = frozenset()
         self.stores: dict[str, frozenset[str]] = {}
@@ -147,18 +151,21 @@ class Graph:
         for atom in call.callee:
             for item in self.resolver.objects(node.function, node.own, atom):
                 if item[0] in "fbcikn":
-                    yield from self.edges_to(item, atom, node)
+                    edges = list(self.edges_to(item, atom, node, call))
+                    if not edges and item[0] == "c":
+                        rest.append(("t", ""))  # a class that nothing is called for
+                    yield from edges
                 elif item not in rest:
                     rest.append(item)
         if rest:
             node.called[number] = tuple(rest)
 
-    def edges_to(self, item: Object, atom: str, node: Node | None) -> Iterator[Edge]:
+    def edges_to(self, item: Object, atom: str, node: Node | None, call: Call | None = None) -> Iterator[Edge]:
         """Edges for calling an object that `atom` of `node` stands for."""
         kind = item[0]
         base = atom.rpartition(".")[0] if "." in atom and atom[0] in "pc" else atom
         if kind == "f":
-            yield Edge(self.node(item[1], item[1].owner))
+            yield Edge(self.node(item[1], self._own_of(item[1], call, node)))
         elif kind == "b":
             receiver = "p0" if atom[:1] == "u" else base if atom[:1] in ("p", "c") else ""
             yield Edge(self.node(item[1], item[2]), receiver=receiver, shift=1)
@@ -172,6 +179,16 @@ class Graph:
                     yield Edge(self.node(method[1], item[1]), receiver=atom if atom[:1] in ("p", "c") else "", shift=1)
         elif kind == "k":
             yield from self._closure(item, atom, node)
+
+    def _own_of(self, function: Function, call: Call | None, node: Node | None) -> Class | None:
+        """The class whose instance a call passes to a method that is not bound: ``Base.__init__(self)``."""
+        if function.owner is not None and call is not None and node is not None and call.args:
+            for atom in call.args[0]:
+                for item in self.resolver.objects(node.function, node.own, atom):
+                    if item[0] in "ci" and function.owner in self.resolver.mro(item[1]):
+                        found: Class = item[1]
+                        return found
+        return function.owner
 
     def _closure(self, item: Object, atom: str, node: Node | None) -> Iterator[Edge]:
         maker: Function = item[1]

@@ -52,11 +52,11 @@ def _makers(graph: Graph, found: Class) -> Iterator[Edge]:
     yield from graph.constructing(found)
 
 
-def _implicit(graph: Graph, found: Class) -> Iterator[Node]:
-    for name in IMPLICIT:
+def _implicit(graph: Graph, found: Class) -> Iterator[tuple[Node, int]]:
+    for name, arguments in IMPLICIT.items():
         for item in graph.resolver.member(found, name):
             if item[0] == "f":
-                yield graph.node(item[1], found)
+                yield graph.node(item[1], found), arguments
 
 
 Best = dict[tuple[str, bool, bool], tuple[int, Node | None, Way | None, str]]
@@ -78,17 +78,26 @@ class Rows:
         for kind, way in code.reaches.items():
             best[kind, False, False] = (way[0], code, way, "")
         yield self._row(module.name, "module", "module", module.name, module, best, code.inert, code.unknown, 1)
-        done = set()
-        for name in module.names:
+        for name in self._names(module):
             full = f"{module.name}.{name}"
-            done.add(name)
-            items = self.resolver._of_module(module, name)
-            yield from self._offered(full, module, items)
+            yield from self._offered(full, module, self.resolver.attribute(("m", module), name))
         for qualname, found in module.classes.items():
             if "<locals>" not in qualname and "#" not in qualname:
-                if qualname not in done:
+                if "." in qualname:
                     yield from self._offered(found.name, module, (("c", found),))
                 yield from self._methods(module, found)
+
+    def _names(self, module: Module) -> dict[str, None]:
+        """Names that a module has: its own, those of star imports, those that its ``__getattr__`` gives."""
+        names = dict.fromkeys([*module.names, *module.extra])
+        for star in module.stars:
+            other = self.resolver.program.modules.get(star)
+            if other is not None and other is not module:
+                names.update((name, None) for name in other.names if name[0] != "_")
+            else:
+                names.update((name, None) for name in self.resolver.native_names(star) if name[0] != "_")
+        names.update((name, None) for name in self.resolver.lazy(module))
+        return names
 
     def _methods(self, module: Module, found: Class) -> Iterator[Row]:
         for name, atoms in found.names.items():
@@ -111,7 +120,9 @@ class Rows:
         for item in items:
             head = item[0]
             if head in "fb":
-                node = self.graph.node(item[1], own if head == "f" and own else item[2] if head == "b" else item[1].owner)
+                node = self.graph.node(
+                    item[1], own if head == "f" and own else item[2] if head == "b" else item[1].owner
+                )
                 self._node_facts(node, best)
                 inert, unknown = inert and node.inert, unknown + node.unknown
                 if not target or item[1].name.partition("#")[0] == full:
@@ -151,11 +162,12 @@ class Rows:
     def _same_place(target: str, full: str) -> bool:
         return not target or "<" in target
 
-    def _node_facts(self, node: Node, best: Best, implicit: bool = False) -> None:
+    def _node_facts(self, node: Node, best: Best, implicit: bool = False, last: int = 99) -> None:
         for kind, way in node.reaches.items():
             _better(best, (kind, False, implicit), (way[0], node, way, ""))
         for (kind, source), way in node.flows.items():
-            _better(best, (kind, True, implicit), (way[0], node, way, source))
+            if int(source[1:].partition(".")[0]) <= last:
+                _better(best, (kind, True, implicit), (way[0], node, way, source))
 
     def _class_facts(self, found: Class, best: Best) -> tuple[bool, int]:
         """Facts of making an instance, and of what happens to instances by itself."""
@@ -172,8 +184,8 @@ class Rows:
                     _better(best, (kind, True, False), (way[0], node, way, source))
             unknown += node.unknown
             inert = inert and (node.inert or not (node.unknown or _matters(best)))
-        for node in dict.fromkeys(_implicit(self.graph, found)):
-            self._node_facts(node, best, implicit=True)
+        for node, arguments in dict.fromkeys(_implicit(self.graph, found)):
+            self._node_facts(node, best, implicit=True, last=arguments)
             inert = inert and node.inert
         for base in self.resolver.mro(found):
             if isinstance(base, str) and not self._is_described(base):

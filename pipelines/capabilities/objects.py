@@ -28,7 +28,8 @@ Object = tuple[Any, ...]
 Objects = tuple[Object, ...]
 MAX_DEPTH = 24
 MAX_OBJECTS = 12
-_BUILTIN_TYPES = frozenset("str bytes int float list dict tuple set".split())
+FROZEN = {"_frozen_importlib": "importlib._bootstrap", "_frozen_importlib_external": "importlib._bootstrap_external"}
+"""Modules that the interpreter has under a name of its own."""
 
 
 class Resolver:
@@ -37,7 +38,7 @@ class Resolver:
     def __init__(self, program: Program, native: Mapping[str, NativeCallable]) -> None:
         self.program = program
         self.native = native
-        self._native_modules = {name.split(".")[0] for name in native} | {"builtins"}
+        self._native_names: dict[str, list[str]] = {}
         self._names: dict[str, Objects] = {}
         self._returns: dict[tuple[int, int], Objects] = {}
         self._callees: dict[tuple[int, int, int], Objects] = {}
@@ -62,10 +63,13 @@ class Resolver:
         if root_kind(name) or name in SWITCHES or name in CONTAINERS:
             return (("n", name),)
         modules = self.program.modules
+        first, _, rest = name.partition(".")
+        if first in FROZEN:
+            return self.named(f"{FROZEN[first]}.{rest}" if rest else FROZEN[first])
         if name in modules:
             head, _, tail = name.rpartition(".")
             shadow = self._in_module(modules[head], tail) if head in modules and tail in modules[head].names else ()
-            return tuple([item for item in shadow if item[0] != "m"]) + (("m", modules[name]),)
+            return (*[item for item in shadow if item[0] != "m"], ("m", modules[name]))
         head, _, tail = name.rpartition(".")
         if not head:
             return (("n", name),)
@@ -89,8 +93,27 @@ class Resolver:
                 if f"{star}.{name}" in self.native or root_kind(f"{star}.{name}"):
                     found.append(("n", f"{star}.{name}"))
                 elif star in self.program.modules and star != module.name:
-                    found += [item for item in self.named(f"{star}.{name}") if item[0] != "n" or self.known_native(item[1])]
+                    found += [
+                        item for item in self.named(f"{star}.{name}") if item[0] != "n" or self.known_native(item[1])
+                    ]
         return tuple(dict.fromkeys(found))
+
+    def native_names(self, module: str) -> list[str]:
+        """Names of a module in C, as far as they are described."""
+        if not self._native_names:
+            for name in self.native:
+                head, _, tail = name.rpartition(".")
+                self._native_names.setdefault(head, []).append(tail)
+        return self._native_names.get(module, [])
+
+    def lazy(self, module: Module) -> dict[str, Objects]:
+        """What the ``__getattr__`` of a module gives, by the names that it has where it is defined."""
+        function = module.functions.get("__getattr__")
+        found: dict[str, list[Object]] = {}
+        for item in self.returned(function, None) if function is not None else ():
+            if item[0] in "fc":
+                found.setdefault(item[1].qualname, []).append(item)
+        return {name: tuple(items) for name, items in found.items()}
 
     def attribute(self, item: Object, name: str) -> Objects:
         """What attribute `name` of an object is."""
@@ -120,6 +143,8 @@ class Resolver:
             return (("m", self.program.modules[full]),)
         if name in module.names or name in module.extra:
             return (("t", ""),)  # plain data
+        if "__getattr__" in module.functions and name in self.lazy(module):
+            return self.lazy(module)[name]
         if f"builtins.{name}" in self.native or root_kind(f"builtins.{name}"):
             return (("n", f"builtins.{name}"),)
         return (("n", full),)
@@ -138,7 +163,9 @@ class Resolver:
                         elif item[0] == "n":
                             order.append(item[1])
             last = {id(item) if isinstance(item, Class) else item: index for index, item in enumerate(order)}
-            kept = [item for index, item in enumerate(order) if last[id(item) if isinstance(item, Class) else item] == index]
+            kept = [
+                item for index, item in enumerate(order) if last[id(item) if isinstance(item, Class) else item] == index
+            ]
             found.mro = (found, *[item for item in kept if item is not found])
         return found.mro
 
@@ -382,11 +409,28 @@ class Resolver:
             for atom in given:
                 yield from self._path(self.objects(function, own, atom), item[2])
 
+    def _by_prefix(self, function: Function, own: Class | None, args: tuple[tuple[str, ...], ...]) -> Iterable[Object]:
+        """Methods whose names begin as the computed name of a ``getattr`` does: ``getattr(self, "do_" + name)``."""
+        prefixes = [atom[1:-1] for atom in (args[1] if len(args) > 1 else ()) if atom[0] == "s" and atom[-1] == "\0"]
+        found: list[Object] = []
+        for prefix in prefixes:
+            for atom in args[0] if len(prefix) > 1 else ():
+                for item in self.objects(function, own, atom):
+                    for owner in self.mro(item[1]) if item[0] in "ci" else ():
+                        for name in owner.names if isinstance(owner, Class) else ():
+                            if name.startswith(prefix):
+                                found += self.attribute(item, name)
+        return dict.fromkeys(found)
+
     def _native_result(self, callee: Object, function: Function, own: Class | None, number: int) -> Iterable[Object]:
         name: str = callee[1]
         call = function.calls[number]
+        if name == "builtins.getattr":
+            return self._by_prefix(function, own, call.args)
         if name.endswith(".__new__"):
-            classes = [item for atom in (call.args[0] if call.args else ()) for item in self.objects(function, own, atom)]
+            classes = [
+                item for atom in (call.args[0] if call.args else ()) for item in self.objects(function, own, atom)
+            ]
             return self._instances(tuple(classes))
         entry = self.native.get(name)
         if entry is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from .atoms import EMPTY, Value, attribute, derived, joined, kept, short, without
+from .atoms import EMPTY, Value, joined, kept, short, without
 
 if TYPE_CHECKING:
     from .modules import ModuleScope

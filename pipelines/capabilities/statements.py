@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .atoms import EMPTY, Value, attribute, derived, joined, root
 from .expressions import annotation, assign, checked, evaluate
@@ -235,7 +236,7 @@ def _class(scope: Scope, node: ast.ClassDef) -> None:
     scope.bind(node.name, scope.module.define_class(scope, node))
 
 
-_RULES = {
+_RULES: dict[type, Callable[[Scope, Any], bool | None]] = {
     ast.Expr: _expression, ast.Assign: _assign, ast.AnnAssign: _annotated_assign, ast.AugAssign: _augmented,
     ast.Return: _return, ast.Raise: _raise, ast.Break: _leave, ast.Continue: _leave, ast.If: _if, ast.For: _for,
     ast.AsyncFor: _for, ast.While: _while, ast.Try: _try, ast.TryStar: _try, ast.With: _with, ast.AsyncWith: _with,

@@ -1,0 +1,491 @@
+"""Ways to write it: what module `m` is, the name in it that must flow to exec, and the one that must not."""
+
+from __future__ import annotations
+
+CONSTRUCTS: dict[str, tuple[str, str, str]] = {
+    "straight": (
+        """
+def bad(x):
+    exec(x)
+def good(x):
+    exec('pass')
+    return x
+""",
+        "bad",
+        "good",
+    ),
+    "through a function, by keyword": (
+        """
+def run(label, *, code=''):
+    exec(code)
+def bad(x):
+    run('a', code=x)
+def good(x):
+    run(x, code='1')
+""",
+        "bad",
+        "good",
+    ),
+    "through *args and **kwargs": (
+        """
+def run(*args, **named):
+    exec(args[0])
+def bad(*a, **k):
+    run(*a, **k)
+def good(*a):
+    run('pass')
+""",
+        "bad",
+        "good",
+    ),
+    "formatted into a string": (
+        """
+def bad(x):
+    exec(f'a = {x}')
+def good(x):
+    exec('a = %d' % len(x))
+""",
+        "bad",
+        "good",
+    ),
+    "a lambda": (
+        """
+def bad(x):
+    return (lambda y: exec(y))(x)
+def good(x):
+    return (lambda y: exec('pass'))(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a closure that is called": (
+        """
+def bad(x):
+    def inner():
+        exec(x)
+    inner()
+def good(x):
+    def inner():
+        return x
+    inner()
+    exec('pass')
+""",
+        "bad",
+        "good",
+    ),
+    "a function that returns a closure": (
+        """
+def make(code):
+    def inner():
+        exec(code)
+    return inner
+def bad(x):
+    make(x)()
+def good(x):
+    make('pass')()
+""",
+        "bad",
+        "good",
+    ),
+    "handed to a function that calls it": (
+        """
+def apply(f, x):
+    return f(x)
+def bad(x):
+    apply(exec, x)
+def good(x):
+    apply(len, x)
+""",
+        "bad",
+        "good",
+    ),
+    "handed to a function in C": (
+        """
+from _functools import reduce
+def bad(x):
+    reduce(exec, x)
+def good(x):
+    list(map(len, x))
+""",
+        "bad",
+        "good",
+    ),
+    "a table of functions": (
+        """
+def run(x):
+    exec(x)
+TABLE = {'run': run}
+SAFE = {'len': len}
+def bad(k, x):
+    TABLE[k](x)
+def good(k, x):
+    SAFE.get(k)(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a comprehension": (
+        """
+def bad(xs):
+    return [eval(x) for x in xs]
+def good(xs):
+    return [eval('1') for x in xs]
+""",
+        "bad",
+        "good",
+    ),
+    "a conditional definition": (
+        """
+import sys
+if sys.platform == 'x':
+    def bad(x):
+        pass
+else:
+    def bad(x):
+        exec(x)
+def good(x):
+    pass
+""",
+        "bad",
+        "good",
+    ),
+    "an import with a fallback": (
+        """
+try:
+    from _fast import run
+except ImportError:
+    run = exec
+def bad(x):
+    run(x)
+def good(x):
+    run('pass')
+""",
+        "bad",
+        "good",
+    ),
+    "an import inside the function": (
+        """
+def bad(x):
+    from builtins import exec as run
+    run(x)
+def good(x):
+    from builtins import len as run
+    run(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a decorator that runs what the function returns": (
+        """
+def running(f):
+    def wrapper(*a):
+        exec(f(*a))
+    return wrapper
+@running
+def bad(x):
+    return x
+def same(f):
+    return f
+@same
+def good(x):
+    return x
+""",
+        "bad",
+        "good",
+    ),
+    "a context manager": (
+        """
+class Bad:
+    def __init__(self, x):
+        self.x = x
+    def __enter__(self):
+        exec(self.x)
+    def __exit__(self, *a):
+        pass
+def bad(x):
+    with Bad(x):
+        pass
+def good(x):
+    with Bad('pass'):
+        return x
+""",
+        "bad",
+        "good",
+    ),
+    "a checked name": (
+        """
+def bad(x):
+    exec('import ' + x)
+def good(x):
+    if not x.isidentifier():
+        raise ValueError
+    exec('import ' + x)
+""",
+        "bad",
+        "good",
+    ),
+    "a value of a fixed choice": (
+        """
+def bad(x):
+    exec(x)
+def good(x):
+    if x not in ('a', 'b'):
+        raise ValueError
+    exec(x)
+""",
+        "bad",
+        "good",
+    ),
+    "constructor and method": (
+        """
+class Run:
+    def __init__(self, code):
+        self.code = code
+    def go(self):
+        exec(self.code)
+def bad(x):
+    Run(x).go()
+def good(x):
+    Run('pass').go()
+    return x
+""",
+        "bad",
+        "good",
+    ),
+    "a class that runs its argument": (
+        """
+class bad:
+    def __init__(self, code):
+        self.code = code
+        self.go()
+    def go(self):
+        exec(self.code)
+class good:
+    def __init__(self, code):
+        self.code = code
+        self.fixed = 'pass'
+        self.go()
+    def go(self):
+        exec(self.fixed)
+""",
+        "bad",
+        "good",
+    ),
+    "__new__": (
+        """
+class bad:
+    def __new__(cls, x):
+        exec(x)
+        return object.__new__(cls)
+class good:
+    def __new__(cls, x):
+        return object.__new__(cls)
+""",
+        "bad",
+        "good",
+    ),
+    "__setstate__": (
+        """
+class bad:
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        exec(state['x'])
+class good:
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+""",
+        "bad",
+        "good",
+    ),
+    "an implicit method that uses what the state set": (
+        """
+class bad:
+    def __del__(self):
+        exec(self.x)
+class good:
+    def __del__(self):
+        self.x = None
+""",
+        "bad",
+        "good",
+    ),
+    "an overridden method that an inherited constructor calls": (
+        """
+class Base:
+    def __init__(self, x):
+        self.start(x)
+    def start(self, x):
+        pass
+class bad(Base):
+    def start(self, x):
+        exec(x)
+class good(Base):
+    def start(self, x):
+        self.x = x
+""",
+        "bad",
+        "good",
+    ),
+    "super()": (
+        """
+class Base:
+    def __init__(self, x):
+        exec(x)
+class bad(Base):
+    def __init__(self, x):
+        super().__init__(x)
+class good(Base):
+    def __init__(self, x):
+        super().__init__('pass')
+""",
+        "bad",
+        "good",
+    ),
+    "the base called by name": (
+        """
+class Base:
+    def __init__(self, x):
+        self.go(x)
+    def go(self, x):
+        pass
+class bad(Base):
+    def __init__(self, x):
+        Base.__init__(self, x)
+    def go(self, x):
+        exec(x)
+class good(Base):
+    def __init__(self, x):
+        Base.__init__(self, x)
+""",
+        "bad",
+        "good",
+    ),
+    "a class method that makes an instance": (
+        """
+class Run:
+    def __init__(self, x):
+        exec(x)
+    @classmethod
+    def bad(cls, x):
+        return cls(x)
+    @classmethod
+    def good(cls, x):
+        return cls('pass')
+""",
+        "Run.bad",
+        "Run.good",
+    ),
+    "a static method": (
+        """
+class Run:
+    @staticmethod
+    def bad(x):
+        exec(x)
+    @staticmethod
+    def good(x):
+        return x
+""",
+        "Run.bad",
+        "Run.good",
+    ),
+    "a builtin kept in an attribute": (
+        """
+class Run:
+    def __init__(self):
+        self.go = exec
+        self.count = len
+    def bad(self, x):
+        self.go(x)
+    def good(self, x):
+        self.count(x)
+""",
+        "Run.bad",
+        "Run.good",
+    ),
+    "an annotated parameter": (
+        """
+class Run:
+    def go(self, x):
+        exec(x)
+class Other:
+    def go(self, x):
+        return x
+def bad(r: Run, x):
+    r.go(x)
+def good(r: 'Other', x):
+    r.go(x)
+""",
+        "bad",
+        "good",
+    ),
+    "getattr with a fixed name": (
+        """
+import builtins
+def bad(x):
+    getattr(builtins, 'exec')(x)
+def good(x):
+    getattr(builtins, 'len')(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a method chosen by its name's beginning": (
+        """
+class Run:
+    def do_run(self, x):
+        exec(x)
+    def get_size(self, x):
+        return len(x)
+    def bad(self, name, x):
+        getattr(self, 'do_' + name)(x)
+    def good(self, name, x):
+        getattr(self, f'get_{name}')(x)
+""",
+        "Run.bad",
+        "Run.good",
+    ),
+    "a global that a function sets": (
+        """
+run = None
+def load():
+    global run
+    run = exec
+def bad(x):
+    load()
+    run(x)
+def good(x):
+    load()
+""",
+        "bad",
+        "good",
+    ),
+    "an alias": (
+        """
+go = exec
+size = len
+def bad(x):
+    go(x)
+def good(x):
+    size(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a dataclass": (
+        """
+from dataclasses import dataclass
+@dataclass
+class bad:
+    code: str
+    def __post_init__(self):
+        exec(self.code)
+@dataclass
+class good:
+    code: str
+    def __post_init__(self):
+        exec('pass')
+""",
+        "bad",
+        "good",
+    ),
+}
