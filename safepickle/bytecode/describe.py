@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from .folding import RESOLVERS
 from .literals import entropy, looks_like, looks_like_bytes
-from .machine import NOTHING, RESULT_USES
+from .machine import MADE, NOTHING, RESULT_USES
 from .names import shortened
 from .opcodes import NAMES
-from .trace import Call, Descriptor, Import, Oddity, Ref
-from .values import UNKNOWN, Reference
+from .trace import CARRIED, Call, Descriptor, Import, Oddity, Ref
+from .values import UNKNOWN, Reference, Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +19,12 @@ if TYPE_CHECKING:
 
 ITEMS = 16
 """Arguments described per call, and items per container; callables behind them are described as well."""
+LOOKED_AT = 4096
+"""Bytes of a text of which its look is told where it is one of many."""
 DESCRIPTORS = 100_000
 """Descriptors per stream; calls beyond are described without the items of their arguments."""
 LITERAL = 256
 """Characters of a literal kept in an unredacted Trace."""
-RESOLVERS = frozenset(
-    ("builtins.getattr", "operator.attrgetter", "_operator.attrgetter", "operator.itemgetter", "_operator.itemgetter",
-     "operator.getitem", "_operator.getitem", "operator.methodcaller", "_operator.methodcaller",
-     "importlib.import_module", "builtins.__import__", "pkgutil.resolve_name", "pydoc.locate",
-     "builtins.object.__getattribute__", "inspect.getattr_static")
-)  # fmt: skip
-"""Callables whose result is some other object by name: calling that result is calling a computed callee."""
-
 _IMPLICIT = {
     "PERSID": "persistent_load", "BINPERSID": "persistent_load", "EXT1": "ext",
     "APPEND": "append", "APPENDS": "extend", "SETITEM": "setitem", "SETITEMS": "setitem", "ADDITEMS": "add",
@@ -54,7 +49,7 @@ class Describer:
 
     def call(self, site: CallSite) -> Call:
         """Record of one call shape."""
-        opcode = NAMES[site.opcode]
+        opcode = CARRIED if site.opcode == MADE else NAMES[site.opcode]
         persistent = opcode in ("PERSID", "BINPERSID")
         depth = 2 if self.left > 0 else 0
         if depth == 0:
@@ -95,8 +90,13 @@ class Describer:
         return () if described.type == "tuple" and described.length == 0 else (described,)
 
     def _items(self, kept: list[int], depth: int) -> tuple[Descriptor, ...]:
-        shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if self.machine.holds_callable(item)]
+        machine = self.machine
+        shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if machine.holds_callable(item) or self._is_code(item)]
         return tuple(self._describe(item, depth) for item in shown)
+
+    def _is_code(self, value: int) -> bool:
+        """Whether a value is a text that reads like a program."""
+        return value & 7 == 2 and looks_like(str(self.machine.literal(value, LOOKED_AT))) == "code"
 
     def _describe(self, value: int, depth: int) -> Descriptor:
         """Description of an abstract value, its items `depth` levels down."""
@@ -139,6 +139,9 @@ def _describe_literal(known: Any, depth: int) -> Descriptor:
         return Descriptor("bool", literal=str(known))
     if isinstance(known, int):
         return Descriptor("int", known.bit_length(), literal=str(known)[:LITERAL])
+    if isinstance(known, Shared):
+        items = tuple(_describe_literal(item, depth - 1) for item in known.items[:ITEMS]) if depth else ()
+        return Descriptor(known.kind, len(known.items), items=items)
     if isinstance(known, (tuple, list)):
         items = tuple(_describe_literal(item, depth - 1) for item in known[:ITEMS]) if depth else ()
         return Descriptor("tuple" if isinstance(known, tuple) else "list", len(known), items=items)

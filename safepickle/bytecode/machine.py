@@ -19,6 +19,7 @@ from time import monotonic
 
 from safepickle.bytecode.carried import may_carry
 from safepickle.bytecode.literals import looks_like, looks_like_bytes
+from safepickle.bytecode.made import Extension
 from safepickle.bytecode.names import canonical, is_stdlib, shortened
 from safepickle.bytecode.values import (
     UNKNOWN,
@@ -26,6 +27,7 @@ from safepickle.bytecode.values import (
     Instance,
     Literal,
     Reference,
+    Shared,
     Stop,
     is_plain,
     text_float,
@@ -89,6 +91,8 @@ MAX_HUGE = cython.declare(cython.longlong, 4_096)
 """Memo keys beyond 63 bits, and endless names, that are remembered."""
 ARENA = 480 << 20
 """Bytes of all arrays of a machine, at the most."""
+DEPTH = 10
+"""Levels of calls and containers that the evaluation of a call looks at."""
 VALUES = 1_024
 """Abstract values that one :meth:`Machine.value` looks at."""
 _ZEROS = bytes(65_536)
@@ -148,10 +152,13 @@ class Machine:
         Called as ``splice(machine, node, position)`` after BUILD on what is made of a class in `carriers`, whose
         instances are followed by raw bytes in the stream; returns the position behind them.
     fold : callable or None
-        Called as ``fold(callee, arguments)`` with a :class:`Reference` for foldable callees; returns a str,
-        bytes, int, tuple, :class:`Reference`, or None when it cannot tell.
-    foldable : frozenset
+        Called as ``fold(callee, arguments, keywords)`` with a :class:`Reference` or :class:`Instance` for calls that
+        may have a known value or make other calls; see :func:`safepickle.bytecode.folding.fold`.
+    foldable : container of str
         Names for which `fold` is called.
+    makers : container of str
+        Names of callables whose results `fold` looks into: once one is called, it is called for whatever is
+        handed the result of a call.
     carriers : container of str
         Names of classes for whose instances `splice` is called.
     """
@@ -204,6 +211,11 @@ class Machine:
     fold = cython.declare(object)
     foldable = cython.declare(object)
     carriers = cython.declare(object)
+    makers = cython.declare(object)
+    foldable_imports = cython.declare(set)
+    maker_imports = cython.declare(set)
+    made = cython.declare(cython.bint)
+    planted = cython.declare(dict)
     objects = cython.declare(list, visibility="readonly")
     imports = cython.declare(list, visibility="readonly")
     import_ids = cython.declare(dict)
@@ -234,7 +246,7 @@ class Machine:
     max_children = cython.declare(cython.longlong)
 
     def __init__(self, data, start, end, limits, deadline, splice=None, fold=None,
-                 foldable=frozenset(), carriers=frozenset()):  # fmt: skip
+                 foldable=frozenset(), carriers=frozenset(), makers=frozenset()):  # fmt: skip
         self.data = data
         self.buffer = memoryview(data)
         self.start = start
@@ -253,6 +265,11 @@ class Machine:
         self.fold = fold
         self.foldable = foldable
         self.carriers = carriers
+        self.makers = makers
+        self.foldable_imports = set()
+        self.maker_imports = set()
+        self.made = False
+        self.planted = {}
         self.stack_size = 128
         self.stack_store = self.stack = _numbers(self.stack_size)
         self.sp = 0
@@ -1104,6 +1121,8 @@ class Machine:
             value = self.stack[i]
             tag = value & 7
             if tag < GLOBAL or tag == FAR:
+                if tag == TEXT and i >= first + room and (i - first) & 1 and self._is_program(node, value):
+                    self._keep_callable(node, value)
                 continue
             if tag == NODE:
                 flags |= self._flags(value) & (HAS_GLOBAL | HAS_RESULT | MANY | CARRIER)
@@ -1119,6 +1138,19 @@ class Machine:
                 if self.has_carriers and self._is_carrier(value):
                     flags |= CARRIER
         self.node_meta[node] |= flags << 3
+
+    @cython.cfunc
+    def _is_program(self, node: cython.longlong, value: cython.int) -> cython.bint:
+        """Whether a value of a dict that keeps no more items is a text of lines that reads like a program."""
+        begin: cython.longlong
+        length: cython.longlong
+        if self.node_meta[node] & 7 != DICT_NODE or (self.node_meta[node] >> 9) & 63 >= KEPT + 4:
+            return False
+        begin, length = self._span(self._offset(value))
+        if length < 16 or self.work > self.max_work or self.data.find(b"\n", begin, begin + min(length, 256)) < 0:
+            return False
+        self.work += 64
+        return looks_like(self.literal(value, 4096)) == "code"
 
     @cython.cfunc
     def _keep_callable(self, node: cython.longlong, value: cython.int) -> cython.int:
@@ -1204,11 +1236,17 @@ class Machine:
                     self.note("setitem-on-list", self.opcode_at)
             self.sp = first
             return
+        if target & 7 == OBJECT:
+            self._share(target)
         arguments = self._node(TUPLE_NODE)
         if arguments & 7 == NODE:
             self._add_items(arguments >> 3, first, self.sp)
             if kind == RESULT_NODE:
                 self._raise_flags(target, self._flags(arguments) & CARRIER)
+                if self.planted:
+                    self._call_planted(
+                        target, "append" if code == 0x61 else "add" if code == 0x90 else "extend", arguments
+                    )
         self.sp = first
         self._call(code, target, arguments, 0)
 
@@ -1232,6 +1270,10 @@ class Machine:
             if resolved in self.carriers:
                 self.carrier_imports.add(index)
                 self.has_carriers = True
+            if resolved in self.foldable:
+                self.foldable_imports.add(index)
+            if resolved in self.makers:
+                self.maker_imports.add(index)
         self.imports[index][4] += 1
         return cython.cast(cython.int, (index << 3) | GLOBAL)
 
@@ -1343,14 +1385,9 @@ class Machine:
             node = self._kind(arguments)
             if node != TUPLE_NODE and node != RESULT_NODE:
                 self.note("arguments-no-tuple", self.opcode_at)
-        if (
-            push
-            and self.fold is not None
-            and (code == 0x52 or code == 0x6F or code == 0x69)
-            and (callee & 7 == GLOBAL or callee & 7 == OBJECT)
-        ):
-            node = self._folded(callee, arguments)
-            if node != UNSET:
+        if self.fold is not None and self._may_fold(code, callee, arguments):
+            node = self._folded(code, callee, arguments, index)
+            if push and node != UNSET:
                 self.calls[index].uses |= USED
                 self.stack[self.sp - 1] = node
                 return
@@ -1397,6 +1434,16 @@ class Machine:
                 if self.work > self.max_work:
                     return
                 self._escape(item, depth - 1)
+            elif item & 7 == OBJECT:
+                self._share(item)
+
+    @cython.cfunc
+    def _share(self, value: cython.int) -> cython.void:
+        """A folded list may become another one."""
+        entry = self.objects[value >> 3]
+        if isinstance(entry, Literal) and isinstance(entry.value, (list, dict)):
+            items = entry.value if isinstance(entry.value, list) else [i for both in entry.value.items() for i in both]
+            self.objects[value >> 3] = Literal(Shared(type(entry.value).__name__, items, []), entry.steps)
 
     @cython.cfunc
     def _call_site(self, code: cython.int, callee: cython.int, arguments: cython.int) -> cython.longlong:
@@ -1463,8 +1510,8 @@ class Machine:
             entry = self.objects[value >> 3]
             if isinstance(entry, Reference):
                 return entry.kind + entry.name
-            if isinstance(entry.value, (str, bytes)):
-                return self._looks(value, isinstance(entry.value, bytes))
+            if isinstance(entry.value, (str, bytes, bytearray)):
+                return self._looks(value, not isinstance(entry.value, str))
             return str(type(entry.value))
         if tag == TEXT or tag == BYTES:
             return self._looks(value, tag == BYTES)
@@ -1508,28 +1555,103 @@ class Machine:
         return known
 
     @cython.cfunc
-    def _folded(self, callee: cython.int, arguments: cython.int) -> cython.int:
-        """Abstract value of a call that our own table can evaluate, else UNSET."""
-        name = self.callee_name(callee)
-        if name not in self.foldable or len(self.objects) >= MAX_OBJECTS or self.folded >= MAX_FOLDED:
+    def _may_fold(self, code: cython.int, callee: cython.int, arguments: cython.int) -> cython.bint:
+        """Whether a call may have a known value, or make other calls."""
+        tag: cython.int = callee & 7
+        if tag == GLOBAL:
+            index = callee >> 3
+            if index in self.maker_imports:
+                self.made = True
+            if index in self.foldable_imports:
+                return not (code == 0x81 or code == 0x92) or self.imports[index][0] not in _FILLED_BY_INIT
+        elif tag == OBJECT:
+            return code not in _IMPLICIT and code != 0x82
+        elif tag == NODE and (code == 0x52 or code == 0x6F):
+            return True
+        if not self.made or arguments & 7 != NODE:
+            return False
+        return self._flags(arguments) & HAS_RESULT != 0 or self._kind(arguments) == RESULT_NODE
+
+    @cython.cfunc
+    def _folded(self, code: cython.int, callee: cython.int, arguments: cython.int,
+                index: cython.longlong = -1) -> cython.int:  # fmt: skip
+        """Abstract value of a call that our own table can evaluate, else UNSET; records the calls that it makes."""
+        before: cython.longlong = self.work
+        if len(self.objects) >= MAX_OBJECTS or self.folded >= MAX_FOLDED:
             return UNSET  # what is not folded is the result of a known callee, which is as telling
-        self.work += 32
         if self.work > self.max_work:
             self.note("budget:calls", self.opcode_at)
             return UNSET
-        kind, name, steps = self.reference(callee)
-        given = self.value(arguments, 3)
-        value = self.fold(Reference(kind, name, steps), tuple(given) if isinstance(given, list) else given)
+        called = self.value(callee, DEPTH)
+        given = self.value(arguments, DEPTH)
+        if code == 0x62:
+            called, given = _SETSTATE, (called, given)
+        elif code in _IMPLICIT or not isinstance(called, (Reference, Instance)):
+            called = _NOTHING_KNOWN
+        outcome = self.fold(called, tuple(given) if isinstance(given, list) else given, code == 0x92)
+        self.work += 32 + 8 * (self.work - before) + 64 * outcome.effort
+        self._record_made(outcome)
+        if outcome.through is not None and index >= 0:
+            self.calls[index].callee = self._object(outcome.through)
+        value = outcome.value
+        name = self.reference(callee)[1]
         if value is None:
             return UNSET
+        if isinstance(value, Extension):
+            if len(self.extensions) < MAX_CARRIED:
+                self.extensions[value.code] = self._object(Reference("extension", shortened(value.name), (name,)))
+            return UNSET
         if isinstance(value, Reference):
-            name = shortened(value.name)
-            if name in self.carriers:
+            if value.name in self.carriers:
                 self.has_carriers = True
-            self.folded += 64 + len(name)
-            return self._object(Reference(value.kind, name, (*value.steps, self.callee_name(callee))[:8]))
+            self.folded += 64 + len(value.name)
+            steps = (*value.steps, name)[:8]
+            return self._object(Reference(value.kind, shortened(value.name), steps, value.bound, value.keywords))
         self.folded += 64 + (len(value) if isinstance(value, (str, bytes, list, tuple)) else 0)
         return self._object(Literal(value, (*self._steps(arguments, 3), name)[:8]))
+
+    @cython.cfunc
+    def _record_made(self, outcome: object) -> cython.void:
+        """Record the calls that a call makes in turn."""
+        if outcome.cut:
+            self.note("budget:calls", self.opcode_at)
+        for opcode, reference, arguments in outcome.calls:
+            self.folded += 64
+            if len(self.objects) >= MAX_OBJECTS or self.folded >= MAX_FOLDED:
+                self.note("budget:calls", self.opcode_at)
+                return
+            name = shortened(reference.name)
+            callee: cython.int = self._object(Reference(reference.kind, name, reference.steps))
+            state = arguments[0] if opcode == "BUILD" else arguments
+            self._call_site(_MADE[opcode], callee, self._lifted(state, 3))
+
+    @cython.cfunc
+    def _lifted(self, value: object, depth: cython.int) -> cython.int:
+        """Abstract value of a Python value that :meth:`value` gave or `fold` computed."""
+        node: cython.int = UNKNOWN_SCALAR
+        if isinstance(value, Instance):
+            return value.node if value.node >= 0 else UNKNOWN_SCALAR
+        if isinstance(value, Reference):
+            return self._object(value)
+        if isinstance(value, (str, bytes, bytearray, float)):
+            self.folded += len(value) if not isinstance(value, float) else 8
+            return self._object(Literal(value))
+        if value is None or value is True or value is False:
+            return (NONE_SCALAR if value is None else TRUE_SCALAR if value else FALSE_SCALAR) << 3
+        if isinstance(value, int):
+            return (value << 3) | INT if -PAYLOAD_MAX <= value <= PAYLOAD_MAX else BIGINT_SCALAR << 3
+        kind = value.kind if isinstance(value, Shared) else type(value).__name__
+        if kind not in _NODE_KINDS:
+            return UNKNOWN_SCALAR
+        node = self._node(_NODE_KINDS[kind])
+        items = value.items if isinstance(value, Shared) else value
+        if isinstance(items, dict):
+            items = [part for entry in items.items() for part in entry]
+        if node & 7 == NODE and depth > 0:
+            for item in items[:KEPT]:
+                self.stack[self.sp] = self._lifted(item, depth - 1)
+                self._add_items(node >> 3, self.sp, self.sp + 1)
+        return node
 
     @cython.cfunc
     def _steps(self, value: cython.int, depth: cython.int) -> tuple:
@@ -1559,6 +1681,8 @@ class Machine:
         self._call_site(0x62, target, state)
         if state & 7 < GLOBAL and state != NONE_SCALAR << 3 and self._is_falsy(state):
             self.note("falsy-state", self.opcode_at)
+        if self.fold is not None:
+            self._plant(target, state)
         if self._kind(target) == RESULT_NODE:
             self._used(target, BUILT)
             first = self.node_first[target >> 3]
@@ -1588,6 +1712,49 @@ class Machine:
         if tag == TEXT or tag == BYTES:
             return self._span(self._offset(state))[1] == 0
         return state == (FALSE_SCALAR << 3) or state == (EMPTY_TUPLE_SCALAR << 3) or state == INT
+
+    @cython.cfunc
+    def _plant(self, target: cython.int, state: cython.int) -> cython.void:
+        """Follow callables that BUILD plants: on an instance, where they are called by a later opcode, or elsewhere."""
+        i: cython.longlong
+        if self._kind(target) == RESULT_NODE and self.planted:
+            self._call_planted(target, "__setstate__", state)
+        if state & 7 != NODE or self._flags(state) & HAS_GLOBAL == 0:
+            return
+        kind, parts, _cut = self.parts(state)
+        if target & 7 == GLOBAL or target & 7 == OBJECT or self.reference(target)[1] in self.foldable:
+            value = self._folded(0x62, target, state)
+            if target & 7 == OBJECT and value & 7 == OBJECT:
+                self.objects[target >> 3] = self.objects[value >> 3]
+        if self._kind(target) != RESULT_NODE:
+            return
+        for part in parts if kind == "tuple" else (state,):
+            if self._kind(part) != DICT_NODE:
+                continue
+            items = self.parts(part)[1]
+            for i in range(0, len(items) - 1, 2):
+                if (items[i + 1] & 7 == GLOBAL or items[i + 1] & 7 == OBJECT) and len(self.planted) < MAX_CARRIED:
+                    name = self.value(items[i], 0)
+                    if isinstance(name, str) and name in _PLANTED:
+                        self.planted[(target >> 3, name)] = items[i + 1]
+
+    @cython.cfunc
+    def _call_planted(self, target: cython.int, name: object, argument: cython.int) -> cython.void:
+        """Record the call of what an earlier BUILD planted on an instance under the name of a method."""
+        callee = self.planted.get((target >> 3, name))
+        if callee is not None:
+            if name == "__setstate__":
+                self.stack[self.sp] = argument
+                node: cython.int = self._node(TUPLE_NODE)
+                if node & 7 == NODE:
+                    self._add_items(node >> 3, self.sp, self.sp + 1)
+                argument = node
+            kind, known, steps = self.reference(callee)
+            if kind != "carrier":
+                reached = self._object(Reference(kind, known, (*steps, "BUILD", name)[:8]))
+                self._call_site(MADE, reached, argument)
+            if self._may_fold(0x52, callee, argument):
+                self._folded(0x52, callee, argument)
 
     @cython.cfunc
     def _used(self, value: cython.int, use: cython.int) -> cython.void:
@@ -1735,23 +1902,37 @@ class Machine:
         if kind == "result":
             name = self.reference(value)[1]
             state = None if kept[3] == UNSET else self._value(kept[3], depth - 1)
-            return Instance(name, self._value(kept[2], depth - 1), state)
-        if cut:
-            return UNKNOWN
+            return Instance(name, self._value(kept[2], depth - 1), state, value)
         values = [self._value(item, depth - 1) for item in kept]
+        if cut or kind == "set":
+            return Shared(kind, values[:KEPT], values[KEPT:])
         if kind == "tuple":
             return tuple(values)
-        if kind == "set":
-            return UNKNOWN
         if kind == "dict":
             known = {}
             for i in range(0, len(values) - 1, 2):
                 if not isinstance(values[i], (str, int, bytes)):
-                    return UNKNOWN  # it may be equal to any other key
+                    return Shared(kind, values, [])  # it may be equal to any other key
                 known[values[i]] = values[i + 1]
             return known
         return values
 
+
+_IMPLICIT = frozenset((0x61, 0x65, 0x73, 0x75, 0x90))
+"""Opcodes that fill a container, and call methods of what is none."""
+_SETSTATE = Reference("global", "builtins.object.__setstate__")
+_NOTHING_KNOWN = Reference("unknown", "")
+_PLANTED = frozenset(("__setstate__", "append", "extend", "add"))
+"""Methods that opcodes look up on an instance."""
+_NODE_KINDS = {"tuple": 1, "list": 2, "dict": 3, "set": 4}
+MADE = 0x100
+"""Opcode of a call that another call makes."""
+_MADE = {"carried": MADE, "BUILD": 0x62, "append": 0x61, "extend": 0x65, "setitem": 0x73, "add": 0x90}
+_FILLED_BY_INIT = frozenset(
+    ("builtins.list", "builtins.dict", "builtins.set", "builtins.bytearray", "collections.deque",
+     "collections.defaultdict", "collections.OrderedDict", "threading.Thread", "threading.Timer")
+)  # fmt: skip
+"""Classes whose ``__new__``, which is all that NEWOBJ calls, does nothing with its arguments."""
 
 _SCALARS = {
     NONE_SCALAR: None, TRUE_SCALAR: True, FALSE_SCALAR: False, EMPTY_TUPLE_SCALAR: (),

@@ -4,7 +4,8 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from ..limits import Limits
-from .values import CallSite, Reference
+from .folding import Folded
+from .values import CallSite, Instance, Reference
 
 BUILT: Final = 1
 DROPPED: Final = 2
@@ -13,6 +14,7 @@ STORED: Final = 8
 USED: Final = 16
 RESULT_USES: tuple[tuple[int, str], ...]
 NOTHING: int
+MADE: Final = 256
 
 class Machine:
     data: bytes | mmap.mmap
@@ -43,9 +45,10 @@ class Machine:
         limits: Limits,
         deadline: float,
         splice: Callable[[Machine, int, int], int] | None = None,
-        fold: Callable[[Reference, Any], Any] | None = None,
+        fold: Callable[[Reference | Instance, Any, bool], Folded] | None = None,
         foldable: Container[str] = ...,
         carriers: Container[str] = ...,
+        makers: Container[str] = ...,
     ) -> None: ...
     def run(self) -> str: ...
     def run_on(self) -> str: ...

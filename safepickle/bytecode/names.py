@@ -23,6 +23,25 @@ def canonical(module: str, name: str) -> str:
     return f"{module}.{head}{dot}{rest}"
 
 
+def candidates(name: str) -> list[str]:
+    """Names under which a dotted name may be known: its own first, then those of what other modules re-export.
+
+    A module in C counts as the public one that re-exports it.
+
+    >>> candidates("random._os.path.join")
+    ['random._os.path.join', 'os.path.join', 'path.join']
+    """
+    parts = name.split(".", 12)
+    return [".".join((_public(parts[first], first), *parts[first + 1 :])) for first in range(len(parts) - 1)] or [name]
+
+
+def _public(module: str, depth: int) -> str:
+    if module in ("posix", "nt"):
+        return "os"
+    stripped = module.lstrip("_")
+    return stripped if stripped != module and (depth or stripped in sys.stdlib_module_names) else module
+
+
 def shortened(name: str) -> str:
     """A name of at most 512 characters: both ends of a longer one, of which the last says what is named."""
     return name if len(name) <= 512 else f"{name[:248].rstrip('.')}.cut_{name[-259:]}"

@@ -13,7 +13,7 @@ from ..record import Record
 from .arrays import SIZING, ArrayCarriers, array_layout
 from .carried import MAGICS, begins_like_file, decodings
 from .describe import Describer
-from .folding import FOLDABLE, fold
+from .folding import FOLDABLE, LOOKED_INTO, fold
 from .machine import Machine
 from .names import is_stdlib
 from .opcodes import CODES, NAMES, PROTOCOLS
@@ -279,9 +279,8 @@ class _Region:
         return [trace] if trace.imports or trace.calls else []
 
     def _machine(self, position: int, splice: Callable[[Machine, int, int], int] | None) -> Machine:
-        return Machine(
-            self.data, position, self.end, self.budget.limits, self.budget.deadline, splice, fold, FOLDABLE, CARRIERS
-        )
+        limits, deadline = self.budget.limits, self.budget.deadline
+        return Machine(self.data, position, self.end, limits, deadline, splice, fold, FOLDABLE, CARRIERS, LOOKED_INTO)
 
     def _run(self, machine: Machine) -> str:
         """Run to the end, of whose reason the machine tells, and count how much that took."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the JSON form. Readers keep a loader for every older version."""
 
+CARRIED = "carried"
+"""Opcode of a call that another call makes."""
+
 Place = tuple[tuple[str, str], ...]
 """Steps from the file to a stream: ``(("zip", "archive/data.pkl"), ("gzip", ""))``."""
 
@@ -97,7 +100,8 @@ class Call(Record):
     ----------
     opcode
         ``REDUCE INST OBJ NEWOBJ NEWOBJ_EX BUILD``, or the implicit ``append extend setitem add
-        persistent_load ext``.
+        persistent_load ext``; ``carried`` for a call that another call at this offset makes of a callable that it was
+        handed, whose steps say how.
     callee
         What is called; for ``BUILD`` the object that is built upon.
     args

@@ -19,14 +19,26 @@ class Stop(Exception):
 
 
 class Reference:
-    """What a value stands for when it can be called: mirrors :class:`~.trace.Ref`."""
+    """What a value stands for when it can be called: mirrors :class:`~.trace.Ref`.
 
-    __slots__ = ("kind", "name", "steps")
+    `bound` comes before the arguments that it is called with, and `keywords` besides them.
+    """
 
-    def __init__(self, kind: str, name: str, steps: tuple[str, ...] = ()) -> None:
+    __slots__ = ("bound", "keywords", "kind", "name", "steps")
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        steps: tuple[str, ...] = (),
+        bound: tuple[Any, ...] = (),
+        keywords: dict[str, Any] | None = None,
+    ) -> None:
         self.kind = kind
         self.name = name
         self.steps = steps
+        self.bound = bound
+        self.keywords = keywords
 
 
 class Literal:
@@ -40,14 +52,29 @@ class Literal:
 
 
 class Instance:
-    """The result of a call, as far as it is known: callee name, arguments, BUILD state."""
+    """The result of a call, as far as it is known: callee name, arguments, BUILD state, the machine's value."""
 
-    __slots__ = ("arguments", "callee", "state")
+    __slots__ = ("arguments", "callee", "node", "state")
 
-    def __init__(self, callee: str, arguments: Any, state: Any) -> None:
+    def __init__(self, callee: str, arguments: Any, state: Any, node: int = -1) -> None:
         self.callee = callee
         self.arguments = arguments
         self.state = state
+        self.node = node
+
+
+class Shared:
+    """A container that had or may have got other items than these; of a dict, keys and values in turn.
+
+    `more` are callables among the items that are not known.
+    """
+
+    __slots__ = ("items", "kind", "more")
+
+    def __init__(self, kind: str, items: list[Any], more: list[Any]) -> None:
+        self.kind = kind
+        self.items = items
+        self.more = more
 
 
 class Unknown:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from math import log1p
 
-from ..bytecode.trace import Call, Descriptor, Trace
+from ..bytecode.trace import CARRIED, Call, Descriptor, Trace
 from ..capabilities.sinks import KINDS, sink_kind
 from .prevalence import Prevalence, called, calls_result
 
@@ -168,9 +168,9 @@ def is_stdlib(name: str) -> bool:
 
 
 def is_function(call: Call) -> bool:
-    """Whether a call reads like a function's: REDUCE of a name whose last part begins in lower case."""
+    """Whether a call reads like a function's: a call of a name whose last part begins in lower case."""
     last = call.callee.name.rpartition(".")[2].lstrip("_")
-    return call.opcode in ("REDUCE", "OBJ", "INST") and last[:1].islower()
+    return call.opcode in ("REDUCE", "OBJ", "INST", CARRIED) and last[:1].islower()
 
 
 def _flatten(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import log2
 
-from ..bytecode.trace import Call, FileTrace
+from ..bytecode.trace import CARRIED, Call, FileTrace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def called(call: Call) -> str:
 
 def calls_result(call: Call) -> bool:
     """Whether what an earlier call returned is called, rather than built upon or filled."""
-    return call.callee.kind == "result" and call.opcode in ("REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX")
+    return call.callee.kind == "result" and call.opcode in ("REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", CARRIED)
 
 
 def usual_name(name: str) -> str:

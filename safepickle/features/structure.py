@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import log1p
 
-from ..bytecode.trace import Trace
+from ..bytecode.trace import CARRIED, Trace
 
 ODDITIES = (
     "build-on-global", "build-on-literal", "bytes-as-name", "computed-global", "folded-global", "frame-past-end",
@@ -28,7 +28,8 @@ def values(traces: list[Trace], top_level: int) -> list[float]:
     """Row of this group; `top_level` is the number of streams that are in no other stream."""
     opcodes = sum(sum(trace.opcodes.values()) for trace in traces)
     imports = {entry.name for trace in traces for entry in trace.imports}
-    calls = sum(call.count for trace in traces for call in trace.calls)
+    made = [[call for call in trace.calls if call.opcode != CARRIED] for trace in traces]
+    calls = sum(call.count for shapes in made for call in shapes)
     odd = {oddity.kind for trace in traces for oddity in trace.oddities}
     return [
         log1p(opcodes),
@@ -37,7 +38,7 @@ def values(traces: list[Trace], top_level: int) -> list[float]:
         log1p(len(imports)),
         log1p(len({name.partition(".")[0] for name in imports})),
         log1p(calls),
-        log1p(sum(len(trace.calls) for trace in traces)),
+        log1p(sum(len(shapes) for shapes in made)),
         float(max((trace.protocol[1] for trace in traces), default=0)),
         float(any(trace.protocol[0] < 0 for trace in traces)),
         float(any(trace.coverage.state != "complete" for trace in traces)),

@@ -19,11 +19,14 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="the machine is not compile
 SAMPLES = [
     pickle.dumps([OrderedDict(a=1), {"b": [1, 2.5, None, True, b"x" * 10, 2**70]}, {1, 2}, (1, 2, 3, 4)], protocol)
     for protocol in range(6)
+] + [
+    b"\x80\x04cbuiltins\ntuple\ncbuiltins\nmap\ncfunctools\npartial\ncos\nsystem\n\x85R]\x8c\x04echoa\x86R\x85R.",
+    b"\x80\x04ctypes\nSimpleNamespace\n)R}\x8c\x0c__setstate__cos\nsystem\nsbX\x04\0\0\0echob.",
 ]
 TIGHT = Limits(nodes=20, memo=20, stack=160, calls=4, depth=1, streams=3, literal_bytes=40)
 
 
-@pytest.mark.parametrize("data", SAMPLES, ids=range(6))
+@pytest.mark.parametrize("data", SAMPLES, ids=range(8))
 def test_equal_on_ordinary_pickles(data: bytes) -> None:
     assert not differs(data)
 
