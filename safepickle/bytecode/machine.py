@@ -89,6 +89,8 @@ MAX_FOLDED = cython.declare(cython.longlong, 1 << 25)
 MAX_SPARSE = cython.declare(cython.longlong, 1 << 20)
 MAX_HUGE = cython.declare(cython.longlong, 4_096)
 """Memo keys beyond 63 bits, and endless names, that are remembered."""
+MAX_PLANTED = cython.declare(cython.longlong, 4_096)
+"""Methods that BUILD plants, and extension codes, of one stream."""
 ARENA = 480 << 20
 """Bytes of all arrays of a machine, at the most."""
 DEPTH = 10
@@ -1598,7 +1600,9 @@ class Machine:
         if value is None:
             return UNSET
         if isinstance(value, Extension):
-            if len(self.extensions) < MAX_CARRIED:
+            if len(self.extensions) >= MAX_PLANTED:
+                self.note("budget:calls", self.opcode_at)
+            else:
                 self.extensions[value.code] = self._object(Reference("extension", shortened(value.name), (name,)))
             return UNSET
         if isinstance(value, Reference):
@@ -1733,9 +1737,12 @@ class Machine:
                 continue
             items = self.parts(part)[1]
             for i in range(0, len(items) - 1, 2):
-                if (items[i + 1] & 7 == GLOBAL or items[i + 1] & 7 == OBJECT) and len(self.planted) < MAX_CARRIED:
+                if items[i + 1] & 7 == GLOBAL or items[i + 1] & 7 == OBJECT:
                     name = self.value(items[i], 0)
                     if isinstance(name, str) and name in _PLANTED:
+                        if len(self.planted) >= MAX_PLANTED:
+                            self.note("budget:calls", self.opcode_at)
+                            return
                         self.planted[(target >> 3, name)] = items[i + 1]
 
     @cython.cfunc

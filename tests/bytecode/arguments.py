@@ -149,7 +149,7 @@ def key(source: random.Random, name: str, number: int) -> bytes:
     return packed(4, source.choice(LONG_KEYS) if source.random() < 0.02 else number)
 
 
-_FOLDABLE = sorted(name for name in FOLDABLE if "." in name)
+_FOLDABLE = sorted(name for name in FOLDABLE.known if "." in name)
 _LINES = {
     CODES["INT"]: ((b"5", b"-7", b"01", b"00", b"70000000000"), NUMBERS),
     CODES["LONG"]: ((b"5L", b"-7L", b"70000000000L"), NUMBERS),
