@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run test fuzz fuzz-coverage lint format docs clean
+.PHONY: help venv build run capabilities test fuzz fuzz-coverage lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ build: venv build/.compiled ## compile the core again after a change
 run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops then)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 	PATH="$(CURDIR)/$(BIN):$$PATH" ONCE=$(ONCE) bash scripts/run
+
+capabilities: build ## make the capability table again from source (downloads about 1 GB once)
+	$(BIN)/python -m pipelines.capabilities
+	$(BIN)/python -m pipelines.capabilities.figures --write
 
 test: build .dvc/private ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)

@@ -66,7 +66,7 @@ class Entry:
     @property
     def plain(self) -> bool:
         """Whether all that is to be said is that it is inert, or not clear."""
-        return not (self.ways or self.bases or self.target)
+        return self.inert != self.unknown and not (self.ways or self.bases or self.target)
 
 
 class ModuleEntries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.sinks import SINKS, sink_kind
@@ -30,6 +31,8 @@ class Merged:
         self._packages = packages
         self._modules: dict[str, ModuleEntries] = {}
         self._older: list[tuple[Entry, str]] = []
+        self._bound: dict[str, dict[str, tuple[int, str]]] = {}
+        """Module -> names in it that a statement binds: bits of the versions, and what name they stand for."""
 
     # --- taking in -----------------------------------------------------------------------------------
 
@@ -44,17 +47,40 @@ class Merged:
             path = Path(data["path"])
             flags = ("p" if path.name == "__init__.py" else "") + ("d" if _makes_names(data) else "")
             module.flags = "".join(sorted({*module.flags, *flags} - {"n"}))
+            self._bind(module, "", data["names"], bit)
+            self._bind(module, "", dict.fromkeys(data["extra"], ()), bit)
             for qualname, found in data["classes"].items():
+                if "<" in qualname or "#" in qualname:
+                    continue
                 bases = tuple(base for atoms in found.get("bases", ()) for base in _named(atoms) if base)
-                if bases and "<" not in qualname and "#" not in qualname:
-                    entry = module.names.setdefault(qualname, Entry("class"))
-                    entry.bases = bases
+                if bases:
+                    module.names.setdefault(qualname, Entry("class")).bases = bases
+                self._bind(module, qualname + ".", found["names"], bit)
+
+    def _bind(self, module: ModuleEntries, prefix: str, names: Mapping[str, Sequence[str]], bit: int) -> None:
+        """Note that names exist: of variables and imported modules there are no rows."""
+        for name, atoms in names.items():
+            full = prefix + name
+            targets = [atom[1:] for atom in atoms if atom[0] == "g"] if not prefix else []
+            versions, _ = self._bound.setdefault(module.name, {}).get(full, (0, ""))
+            # of ntpath and posixpath the last
+            self._bound[module.name][full] = (versions | bit, targets[-1] if len(targets) == len(atoms) > 0 else "")
+
+    def _add_bound(self) -> None:
+        for module_name, names in self._bound.items():
+            module = self._modules[module_name]
+            for name, (versions, target) in names.items():
+                if name not in module.names:
+                    entry = module.names[name] = Entry("value", unknown=True)
+                    entry.versions = versions
+                    entry.target = target if target != f"{module_name}.{name}" else ""
 
     def add_unread(self, source: Source) -> None:
-        """Take in the compiled modules of a source, and those left out, of which only the name is known."""
-        for path in sorted(source.folder.rglob("*.so")):
-            name = ".".join(path.relative_to(source.folder).with_suffix("").parts)
-            if name not in self._modules:
+        """Take in the modules of a source that were not read, whether compiled, left out or not understood."""
+        for path in sorted([*source.folder.rglob("*.so"), *source.folder.rglob("*.py")]):
+            parts = path.relative_to(source.folder).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            if name and name not in self._modules:
                 self._module(name, source.package).flags = "n"
 
     def add_native(self, callables: Mapping[str, NativeCallable]) -> None:
@@ -115,8 +141,11 @@ class Merged:
 
     def _add_reach(self, entry: Entry, reach: Reach) -> None:
         """Add a reach to an entry, and to what stands on its way and has no row of its own."""
+        if reach.kind not in REACHED:
+            return
         ways = [step.name for step in reach.witness[1:]]
-        if not ways or reach.kind not in REACHED:
+        if not ways:
+            entry.add(Way(reach.kind, 0, reach.flows, reach.implicit, ""))
             return
         entry.add(Way(reach.kind, len(ways), reach.flows, reach.implicit, ways[0], last=len(ways) == 1))
         for at, step in enumerate(reach.witness[1:-1], 1):
@@ -149,6 +178,7 @@ class Merged:
 
     def finish(self) -> list[ModuleEntries]:
         """All modules, their ways checked: each leads on, and ends in a root sink."""
+        self._add_bound()
         for entry, target in self._older:
             self._take_over(entry, self._entry(target))
         for module in self._modules.values():
@@ -233,8 +263,8 @@ def _named(atoms: Sequence[str]) -> Iterator[str]:
             yield atom[1:].replace(":", ".")
 
 
-def _makes_names(data: Mapping[str, object]) -> bool:
+def _makes_names(data: dict[str, Any]) -> bool:
     """Whether a module may have names that its source does not show."""
-    functions = data["functions"]
-    assert isinstance(functions, dict)
-    return "__getattr__" in functions or bool(data["stars"])
+    calls = data["code"].get("calls", ())
+    replaced = any("gsys.modules.__setitem__" in callee for _, callee, *_ in calls)
+    return replaced or "__getattr__" in data["functions"] or bool(data["stars"])

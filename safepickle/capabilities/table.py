@@ -16,6 +16,7 @@ from .sinks import EFFECTS, sink_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "table.bin")
@@ -279,6 +280,11 @@ class Table:
                 return found
             at += 1
         return None
+
+    def texts(self) -> Iterator[str]:
+        """The texts of all blocks, for those who want to see everything."""
+        for block in range(self._blocks):
+            yield self._unpack(block)[0]
 
     def _unpack(self, block: int) -> tuple[str, memoryview]:
         known = self._unpacked.get(block)

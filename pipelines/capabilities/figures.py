@@ -1,0 +1,108 @@
+"""``python -m pipelines.capabilities.figures`` counts what the shipped table holds; ``--write`` tells the docs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from safepickle.capabilities.layout import CALL
+from safepickle.capabilities.table import PATH, Table, open_table
+
+from .fetch import LOCK
+
+PAGE = Path("docs/capabilities.md")
+LOOKUPS = 5000
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.capabilities.figures", description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"write them into {PAGE}")
+    text = "\n".join(figures())
+    if parser.parse_args().write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    else:
+        print(text)
+
+
+def figures() -> list[str]:
+    """Lines of Markdown about the shipped table."""
+    table = open_table(PATH)
+    counts: Counter[str] = Counter()
+    kinds: Counter[tuple[str, bool]] = Counter()
+    names: list[str] = []
+    for module, header, entries in sections(table):
+        counts["modules, of which"] += 1
+        counts["modules that were not read (compiled, tests, or of a syntax that was not understood)"] += (
+            "n" in header[1]
+        )
+        inert, unclear = int(header[5]), int(header[6])
+        counts["names in them, of which"] += len(entries) + inert + unclear
+        counts["known inert"] += inert
+        counts["do something that was not understood"] += unclear
+        for qualname, entry in entries:
+            names.append(f"{module}.{qualname}")
+            if entry[:1] == "=":
+                counts["lead to another name"] += 1
+                continue
+            found = table.find(names[-1])
+            if found is None or found.status not in ("analysed", "native"):
+                continue
+            counts["known inert"] += found.inert
+            counts["do something that was not understood"] += found.unknown
+            counts["call what they are passed"] += found.calls
+            for reach in (*found.reaches, *found.derived):
+                kinds[reach.kind, reach.flows] += 1
+    lines = [*_sources(), *(f"- {count:,} {what}" for what, count in counts.items())]
+    lines += [
+        f"- {Path(PATH).stat().st_size:,} bytes",
+        f"- {_microseconds(table, names):.0f} microseconds for the median lookup of {LOOKUPS:,} names drawn at random",
+        "",
+        "| kind | names that reach it | and hand on what they are passed |",
+        "|---|---|---|",
+    ]
+    for kind in table.kinds.values():
+        if kind != CALL:
+            lines.append(f"| {kind} | {kinds[kind, True] + kinds[kind, False]:,} | {kinds[kind, True]:,} |")
+    return lines
+
+
+def _sources() -> list[str]:
+    lock = json.loads(LOCK.read_text(encoding="utf-8"))
+    packages = {wheel.partition("==")[0] for wheel in lock["wheels"]}
+    libraries = ", ".join(version for version in lock["standard_libraries"].values() if version)
+    lines = [
+        f"- {len(packages)} packages in {len(lock['wheels'])} versions; the standard libraries of Python {libraries}"
+    ]
+    if lock["unobtainable"]:
+        lines.append(f"- not to be had as a wheel: {', '.join(sorted(lock['unobtainable']))}")
+    return lines
+
+
+def sections(table: Table) -> Iterator[tuple[str, list[str], list[tuple[str, str]]]]:
+    """Every section of a table: module, fields of its header, and what it lists as (qualified name, entry)."""
+    for text in table.texts():
+        for section in text.rstrip("\n").split("\n:")[1:]:
+            first, *lines = section.split("\n")
+            header = first.split("\t")
+            yield header[0], header, [(name, entry) for name, _, entry in (line.partition("\t") for line in lines)]
+
+
+def _microseconds(table: Table, names: list[str]) -> float:
+    times = []
+    for name in random.Random(5).choices(sorted(names), k=LOOKUPS):
+        begin = time.process_time_ns()
+        table.find(name)
+        times.append(time.process_time_ns() - begin)
+    return sorted(times)[LOOKUPS // 2] / 1000
+
+
+if __name__ == "__main__":
+    main()
