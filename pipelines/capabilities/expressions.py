@@ -11,6 +11,7 @@ from .atoms import EMPTY, Value, attribute, derived, joined
 from .scope import Scope
 
 BUILTINS = frozenset(dir(builtins))
+FALSE: Value = frozenset(["sFalse"])
 MUTATORS = frozenset("append appendleft extend insert add update setdefault push put write writelines".split())
 _PLAIN = frozenset(
     "gbuiltins." + name
@@ -119,7 +120,13 @@ def _unary(scope: Scope, node: ast.UnaryOp) -> Value:
 
 def _choice(scope: Scope, node: ast.IfExp) -> Value:
     evaluate(scope, node.test)
-    return joined(evaluate(scope, node.body), evaluate(scope, node.orelse))
+    needs = scope.needs
+    scope.needs = needs | needed(scope, node.test)
+    value = evaluate(scope, node.body)
+    scope.needs = needs | needed_otherwise(scope, node.test)
+    value |= evaluate(scope, node.orelse)
+    scope.needs = needs
+    return value
 
 
 def _comprehension(scope: Scope, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
@@ -212,7 +219,7 @@ def _call(scope: Scope, node: ast.Call) -> Value:
     args: list[Value] = []
     star: Value = EMPTY
     for item in node.args:
-        value = evaluate(scope, item)
+        value = _passed(scope, item)
         if isinstance(item, ast.Starred) or star:
             star |= value
         else:
@@ -220,17 +227,17 @@ def _call(scope: Scope, node: ast.Call) -> Value:
     keywords: dict[str, Value] = {}
     stars: Value = EMPTY
     for keyword in node.keywords:
-        value = evaluate(scope, keyword.value)
+        value = _passed(scope, keyword.value)
         if keyword.arg is None:
             stars |= value
         else:
             keywords[keyword.arg] = value
-    if len(callee) == 1:
+    if len(callee) == 1 and next(iter(callee))[:9] in ("gbuiltins", "gimportli"):
         known = _known(scope, node, next(iter(callee)), args, keywords, star)
         if known is not None:
             return known
     method = node.func if isinstance(node.func, ast.Attribute) else None
-    given = joined(star, stars, *args, *keywords.values())
+    given = joined(star, stars, *args, *keywords.values()) - FALSE
     if method is not None and method.attr in MUTATORS:
         mutate(scope, method.value, _without_markers(given), node.lineno)
     builtin = [atom for atom in callee if atom[0] == "i"]
@@ -259,6 +266,7 @@ def _known(
     """The result of a builtin that the summary itself understands, or None."""
     if callee in _PLAIN:
         return EMPTY
+    args = [value - FALSE for value in args]
     if callee in _CONVERTING:
         return joined([_CONVERTING[callee].replace("repr", "str").replace("ascii", "str")], derived(*args, star))
     if callee in _COLLECTING and "key" not in keywords:
@@ -346,6 +354,40 @@ def checked(scope: Scope, test: ast.expr) -> Value:
         if all(isinstance(item, ast.Constant) for item in items):
             return evaluate(scope, test.left)
     return EMPTY
+
+
+def needed(scope: Scope, test: ast.expr) -> frozenset[int]:
+    """Parameters that are false by default and must be true for a condition to hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return frozenset().union(*[needed(scope, item) for item in test.values])
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return needed_otherwise(scope, test.operand)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.IsNot):
+        other = test.comparators[0]
+        return needed(scope, test.left) if isinstance(other, ast.Constant) and other.value is None else frozenset()
+    if isinstance(test, ast.Name) and test.id in scope.parameters:
+        number = scope.parameters.index(test.id)
+        return frozenset([number]) if number in scope.falsy and f"p{number}" in scope.lookup(test.id) else frozenset()
+    return frozenset()
+
+
+def needed_otherwise(scope: Scope, test: ast.expr) -> frozenset[int]:
+    """Parameters that are false by default and must be true for a condition not to hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
+        return frozenset().union(*[needed_otherwise(scope, item) for item in test.values])
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return needed(scope, test.operand)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Is):
+        other = test.comparators[0]
+        return needed(scope, test.left) if isinstance(other, ast.Constant) and other.value is None else frozenset()
+    return frozenset()
+
+
+def _passed(scope: Scope, node: ast.expr) -> Value:
+    """What is passed as an argument; that it is false is kept, as it can switch off what the callee does."""
+    if isinstance(node, ast.Constant) and (node.value is None or node.value is False):
+        return FALSE
+    return evaluate(scope, node)
 
 
 _RULES: dict[type, Callable[[Scope, Any], Value]] = {

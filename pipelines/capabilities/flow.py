@@ -6,7 +6,7 @@ A *source* is a parameter (``p2``) or an attribute of one (``p0.cmd``). For ever
 * ``reaches``: kind -> the shortest way to a root sink, whatever is passed;
 * ``returns``: the sources that its result is made from;
 * ``stores``: attribute of its first parameter -> the sources that it puts there;
-* ``unknown``: its calls of which nothing is known; ``inert``: nothing is unknown or reached, here or below.
+* ``unknown``: its calls of which nothing is known; ``opaque``: there are such calls, here or below.
 
 Strongly connected parts are worked on from the callees up, each until nothing changes, so depths are shortest.
 """
@@ -19,7 +19,7 @@ from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, SWITCHES,
 
 from .components import components
 from .graph import Edge, Graph, Node, Way, argument
-from .program import Atoms, Call
+from .program import NEEDS_NOTHING, Atoms, Call
 from .records import NativeCallable
 from .roots import contained, kind_at, matters
 
@@ -30,8 +30,13 @@ _PLAIN = frozenset(["__setattr__", "__class__", "__delitem__", "__setitem__"])
 MAX_ROUNDS = 40
 MAX_ATTRIBUTES = 8
 """Attributes of one parameter that are told apart for one kind of sink; more count as the parameter."""
-HARMLESS = frozenset(["read", "import"])
-"""What a callable may do by itself and still be inert, as long as nothing of its caller gets there."""
+MAX_FLOW = 8
+"""Calls through which a flow is claimed. Each call widens what an argument may be, and beyond these a way that no
+argument takes is likelier than one that it does; that the sink is reached is told from any depth."""
+CONTENT = "<content>"
+"""Attribute that stands for what a file in memory holds: it can be run or loaded, and is no path and no address."""
+IN_MEMORY = frozenset(["_io.BytesIO", "_io.StringIO", "io.BytesIO", "io.StringIO"])
+RUNNING = frozenset(["exec", "deserialize"])
 TELLING_NOTHING = frozenset(["sys._getframe", "sys.exc_info", "sys._current_frames"])
 """Functions in C whose result holds nothing of their arguments, though it is no plain number."""
 
@@ -56,20 +61,10 @@ class Analysis:
 
 
 def _settle(part: list[Node], graph: Graph) -> None:
-    """A part is inert as a whole, or not at all."""
-    inert = (
-        all(
-            node.unknown == 0
-            and not node.flows
-            and not (set(node.reaches) - HARMLESS)
-            and all(following.inert for following in graph.successors(node) if following not in part)
-            for node in part
-        )
-        if len(part) < 200
-        else False
-    )
+    """A part is opaque as a whole, or not at all."""
+    opaque = any(node.unknown or any(following.opaque for following in graph.successors(node)) for node in part)
     for node in part:
-        node.inert = inert
+        node.opaque = opaque
 
 
 class Evaluation:
@@ -85,6 +80,7 @@ class Evaluation:
         self.changed = False
         self.unknown = 0
         self._used: frozenset[int] | None = None
+        self.guards = NEEDS_NOTHING
 
     def run(self) -> bool:
         """Evaluate; return whether a fact changed."""
@@ -152,8 +148,8 @@ class Evaluation:
         if not path:
             return {base}
         name = path.partition(".")[0]
-        if name == "__class__":
-            return set()  # what class a value has says nothing of the value
+        if name in ("__class__", "__code__"):
+            return set()  # what class a value has says nothing of the value; who gives a function has its code
         source = f"{base}.{name}"
         if base == "p0" and self.stores:
             return {source} | self.stores.get(name, NONE) | self.stores.get("*", NONE)
@@ -179,8 +175,10 @@ class Evaluation:
             for atoms in call.given():
                 answer |= self.sources(atoms)
             answer |= self.sources(atom.rpartition(".")[0] or atom for atom in call.callee if atom[0] in "pc~")
+        if any(edge.name in IN_MEMORY for edge in edges):
+            answer = {f"{source.partition('.')[0]}.{CONTENT}" for source in answer}
         self.results[number] = frozenset(answer)
-        return self.results[number] or NONE
+        return frozenset(answer)
 
     def of_field(self, base: str, name: str) -> Sources:
         """The sources in attribute `name` of the result of a call, when that makes an instance."""
@@ -265,6 +263,13 @@ class Evaluation:
 
     def flow(self, kind: str, source: str, way: Way) -> None:
         """Note that a source reaches a kind of sink, if that is news or nearer."""
+        if way[0] > MAX_FLOW:
+            self.reach(kind, way)
+            return
+        if source.endswith(CONTENT):
+            if kind not in RUNNING:
+                return
+            source = source.partition(".")[0]
         if "." in source and (kind, source) not in self.node.flows:
             base = source.partition(".")[0]
             names = self.node.attributes.setdefault((kind, base), set())
@@ -273,6 +278,15 @@ class Evaluation:
             names.add(source)
         key = (kind, source)
         known = self.node.flows.get(key)
+        guards = self.calls[way[1]].needs | self.guards if 0 <= way[1] < len(self.calls) else NEEDS_NOTHING
+        if known is None:
+            if guards:
+                self.node.guards[key] = guards
+        elif key in self.node.guards and not guards >= self.node.guards[key]:
+            self.node.guards[key] &= guards
+            if not self.node.guards[key]:
+                del self.node.guards[key]
+            self.changed = True
         if known is None or way[0] < known[0]:
             self.node.flows[key] = way
             self.changed = True
@@ -293,15 +307,41 @@ class Evaluation:
         mapped: dict[str, Sources] = {}
         for (kind, source), way in list(callee.flows.items()):
             if passing:
+                self.guards = NEEDS_NOTHING
+                if (kind, source) in callee.guards and not self._may(number, edge, callee.guards[kind, source]):
+                    continue
                 if source not in mapped:
                     mapped[source] = self.mapped(number, edge, source)
                 for own in mapped[source]:
                     self.flow(kind, own, (way[0] + 1, number, callee))
             if kind == "call":
                 self._calls_back(number, edge, callee, source, way[0])
+        self.guards = NEEDS_NOTHING
         if edge.receiver == "p0" or (not edge.shift and callee.own is not None and self._passes_itself(number)):
             for name, stored in callee.stores.items():
                 self._store(name, frozenset().union(*[self.mapped(number, edge, source) for source in stored]))
+
+    def _may(self, number: int, edge: Edge, needs: Iterable[int]) -> bool:
+        """Whether a call lets parameters be true that are false by default; on whose saying is put into `guards`."""
+        call = self.calls[number]
+        assert edge.node is not None
+        callee = edge.node.function
+        for position in needs:
+            index = position - edge.shift
+            if position < callee.positional and 0 <= index < len(call.args):
+                given = call.args[index]
+            elif callee.parameters[position] in call.keywords:
+                given = call.keywords[callee.parameters[position]]
+            elif call.star or call.stars or (edge.captured is not None and position in edge.captured):
+                continue
+            else:
+                return False
+            if given == ("sFalse",):
+                return False
+            numbers = [int(atom[1:]) for atom in given if atom[0] == "p" and "." not in atom]
+            if numbers and len(numbers) == len([atom for atom in given if atom != "sFalse"]):
+                self.guards |= self.node.function.falsy.intersection(numbers) if len(numbers) == 1 else NEEDS_NOTHING
+        return True
 
     def _passes_itself(self, number: int) -> bool:
         args = self.calls[number].args
@@ -349,6 +389,9 @@ class Evaluation:
         for kind, way in list(inner.node.reaches.items()):
             self.reach(kind, (way[0] + depth + 1, number, inner.node))
         for (kind, source), way in list(inner.node.flows.items()):
+            names = [inner.node.function.parameters[item] for item in inner.node.guards.get((kind, source), ())]
+            if any(call.keywords.get(name) == ("sFalse",) for name in names):
+                continue
             if inner.captured and int(source.partition(".")[0][1:]) in inner.captured:
                 own: Iterable[str] = self.mapped(number, inner, source) if inner.through < 0 else ()
             elif inner.shift and source.startswith("p0"):

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from .objects import Object, Resolver
 from .program import Atoms, Call, Class, Function
 
+CALLED = 99
 IMPLICIT = {
-    "__setstate__": 1, "__setitem__": 2, "__hash__": 0, "__eq__": 1, "__del__": 0, "__getattr__": 0, "__call__": 99,
+    "__setstate__": 1, "__setitem__": 2, "__hash__": 0, "__eq__": 1, "__del__": 0, "__getattr__": 0, "__call__": CALLED,
     "append": 1, "extend": 1, "add": 1,
 }  # fmt: skip
 """Methods that unpickling, garbage collection or a further call invoke, and how many arguments get in."""
@@ -52,7 +53,7 @@ class Node:
     """A function, and what is known of it: see :mod:`pipelines.capabilities.flow`."""
 
     __slots__ = (
-        "attributes", "called", "edges", "flows", "function", "imports", "inert", "own", "passes", "reaches",
+        "attributes", "called", "edges", "flows", "function", "guards", "imports", "opaque", "own", "passes", "reaches",
         "returns", "stores", "unknown",
     )  # fmt: skip
 
@@ -63,11 +64,14 @@ class Node:
         self.called: dict[int, tuple[Object, ...]] = {}
         self.flows: dict[tuple[str, str], Way] = {}
         self.attributes: dict[tuple[str, str], set[str]] = {}
+        self.guards: dict[tuple[str, str], frozenset[int]] = {}
+        """Parameters, false by default, that must be true for a flow, if there are such."""
         self.reaches: dict[str, Way] = {}
         self.returns: frozenset[str] = frozenset()
         self.stores: dict[str, frozenset[str]] = {}
         self.unknown = 0
-        self.inert = True
+        self.opaque = False
+        """Whether it calls, or anything below it, what is not known."""
         self.imports: list[tuple[int, Node]] = []
         """Of a module's code: what it imports, with the line."""
         self.passes: tuple[Node, ...] = ()

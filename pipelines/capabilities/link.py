@@ -7,13 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from safepickle.capabilities.sinks import KINDS, root_kind
 
 from .flow import Analysis
-from .graph import IMPLICIT, Edge, Graph, Node, Way
+from .graph import CALLED, IMPLICIT, Edge, Graph, Node, Way
 from .objects import Object, Objects, Resolver
 from .program import Class, Module, Program
 from .records import NativeCallable, Reach, Row, Step
 from .summary import PackageSummary
 
 MAX_WITNESS = 24
+MAX_CALLED = 3
+"""Calls within which what an instance does when it is called counts as its class's: callables that carry others."""
+HARMLESS = frozenset(["read", "import"])
+"""What a callable may do by itself and still be inert, as long as nothing of its caller gets there."""
 _ORDER = {kind: number for number, kind in enumerate((*KINDS, "call", "tamper", "read"))}
 
 
@@ -34,6 +38,7 @@ def link(summaries: Iterable[PackageSummary], native: Mapping[str, NativeCallabl
     """
     program = Program(summaries)
     resolver = Resolver(program, native)
+    resolver.bind_classes()
     graph = Graph(resolver)
     for function in list(program.functions()):
         graph.node(function, function.owner)
@@ -53,6 +58,7 @@ def _makers(graph: Graph, found: Class) -> Iterator[Edge]:
 
 
 def _implicit(graph: Graph, found: Class) -> Iterator[tuple[Node, int]]:
+    """Methods that are called by themselves, and how many arguments get in; ``__call__`` takes any."""
     for name, arguments in IMPLICIT.items():
         for item in graph.resolver.member(found, name):
             if item[0] == "f":
@@ -77,7 +83,7 @@ class Rows:
         best: Best = {}
         for kind, way in code.reaches.items():
             best[kind, False, False] = (way[0], code, way, "")
-        yield self._row(module.name, "module", "module", module.name, module, best, code.inert, code.unknown, 1)
+        yield self._row(module.name, "module", "module", module.name, module, best, not code.opaque, code.unknown, 1)
         for name in self._names(module):
             full = f"{module.name}.{name}"
             yield from self._offered(full, module, self.resolver.attribute(("m", module), name))
@@ -114,7 +120,7 @@ class Rows:
 
     def _offered(self, full: str, module: Module, items: Objects, own: Class | None = None) -> Iterator[Row]:
         best: Best = {}
-        inert, unknown, target, kind, line = True, 0, "", "", 0
+        known, unknown, target, kind, line = True, 0, "", "", 0
         at = module
         status = "analysed"
         for item in items:
@@ -124,7 +130,7 @@ class Rows:
                     item[1], own if head == "f" and own else item[2] if head == "b" else item[1].owner
                 )
                 self._node_facts(node, best)
-                inert, unknown = inert and node.inert, unknown + node.unknown
+                known, unknown = known and not node.opaque, unknown + node.unknown
                 if not target or item[1].name.partition("#")[0] == full:
                     target, line, at = item[1].name.partition("#")[0], item[1].line, item[1].module
                 kind = kind or ("method" if item[1].owner is not None else "function")
@@ -132,49 +138,51 @@ class Rows:
                 for edge in self.graph.edges_to(item, "", None):
                     if edge.node is not None:
                         self._node_facts(edge.node, best)
-                        inert, unknown = inert and edge.node.inert, unknown + edge.node.unknown
+                        known, unknown = known and not edge.node.opaque, unknown + edge.node.unknown
                         kind = kind or "function"
                         line = line or edge.node.function.line
             elif head == "c":
                 safe, more = self._class_facts(item[1], best)
-                inert, unknown, kind = inert and safe, unknown + more, kind or "class"
+                known, unknown, kind = known and safe, unknown + more, kind or "class"
                 if not target or item[1].name == full:
                     target, line, at = item[1].name, item[1].line, item[1].module
             elif head == "n" and (self.resolver.known_native(item[1])):
-                inert = inert and self._native_facts(item[1], best)
+                known = self._native_facts(item[1], best) and known
                 entry = self.native.get(item[1])
                 if not target:
                     target, status = item[1], "native"
                     kind = kind or (entry.kind if entry else "function")
             elif head == "n" and not target:
-                inert = False
+                known = False
             elif head in "it" and not kind and full == f"{module.name}.{full.rpartition('.')[2]}" and head == "i":
                 kind = "instance"
         if not kind:
             return
         if target.partition("#")[0] != full and self._same_place(target, full):
             target = full
-        if kind == "instance":
-            inert = False
-        yield self._row(full, status, kind, target or full, at, best, inert, unknown, line)
+        known = known and kind != "instance"
+        yield self._row(full, status, kind, target or full, at, best, known, unknown, line)
 
     @staticmethod
     def _same_place(target: str, full: str) -> bool:
         return not target or "<" in target
 
-    def _node_facts(self, node: Node, best: Best, implicit: bool = False, last: int = 99) -> None:
+    def _node_facts(
+        self, node: Node, best: Best, implicit: bool = False, last: int = CALLED, deepest: int = 99
+    ) -> None:
         for kind, way in node.reaches.items():
-            _better(best, (kind, False, implicit), (way[0], node, way, ""))
+            if way[0] <= deepest:
+                _better(best, (kind, False, implicit), (way[0], node, way, ""))
         for (kind, source), way in node.flows.items():
-            if int(source[1:].partition(".")[0]) <= last:
+            if int(source[1:].partition(".")[0]) <= last and way[0] <= deepest:
                 _better(best, (kind, True, implicit), (way[0], node, way, source))
 
     def _class_facts(self, found: Class, best: Best) -> tuple[bool, int]:
         """Facts of making an instance, and of what happens to instances by itself."""
-        inert, unknown = True, 0
+        known, unknown = True, 0
         for edge in _makers(self.graph, found):
             if edge.node is None:
-                inert = self._native_facts(edge.name, best) and inert
+                known = self._native_facts(edge.name, best) and known
                 continue
             node = edge.node
             for kind, way in node.reaches.items():
@@ -183,23 +191,25 @@ class Rows:
                 if not source.startswith("p0") or edge.receiver == "**":
                     _better(best, (kind, True, False), (way[0], node, way, source))
             unknown += node.unknown
-            inert = inert and (node.inert or not (node.unknown or _matters(best)))
+            known = known and not node.opaque
         for node, arguments in dict.fromkeys(_implicit(self.graph, found)):
-            self._node_facts(node, best, implicit=True, last=arguments)
-            inert = inert and node.inert
+            called = arguments == CALLED
+            self._node_facts(node, best, True, arguments, MAX_CALLED if called else 99)
+            known = known and (called or not node.opaque)
         for base in self.resolver.mro(found):
             if isinstance(base, str) and not self._is_described(base):
-                inert, unknown = False, unknown + 1
-        return inert, unknown
+                known, unknown = False, unknown + 1
+        return known, unknown
 
     def _is_described(self, base: str) -> bool:
         return base in self.native or bool(root_kind(base)) or base.startswith(("typing.", "builtins."))
 
     def _native_facts(self, name: str, best: Best) -> bool:
+        """Facts of something without source; whether it is known at all."""
         kind = root_kind(name)
         if kind:
             _better(best, (kind, True, False), (1, None, (1, 0, name), ""))
-            return False
+            return True
         entry = self.native.get(name)
         if entry is None:
             return False
@@ -207,10 +217,10 @@ class Rows:
             _better(best, (kind, parameter != "-", False), (1, None, (1, 0, name), ""))
         if entry.calls:
             _better(best, ("call", True, False), (1, None, (1, 0, name), ""))
-        return not entry.reaches and not entry.calls
+        return True
 
     def _row(
-        self, name: str, status: str, kind: str, target: str, module: Module, best: Best, inert: bool, unknown: int,
+        self, name: str, status: str, kind: str, target: str, module: Module, best: Best, known: bool, unknown: int,
         line: int,
     ) -> Row:  # fmt: skip
         reaches = []
@@ -221,6 +231,7 @@ class Rows:
             )
             reaches.append(Reach(what, found[0], key[1], key[2], tuple(self._witness(name, what, found))))
         native = status == "native"
+        inert = known and not any(flows or what not in HARMLESS for what, flows, _ in best)
         return Row(
             name, status, kind, target, tuple(reaches), inert, unknown, "" if native else module.package,
             "" if native else module.version, "" if native else module.path, 0 if native else line,
@@ -244,10 +255,6 @@ class Rows:
             way = _onward(node, kind, flowing, before)
         if isinstance(way, tuple) and isinstance(way[2], str):
             yield Step(way[2])
-
-
-def _matters(best: Best) -> bool:
-    return bool(best)
 
 
 def _better(best: Best, key: tuple[str, bool, bool], found: tuple[int, Node | None, Way | None, str]) -> None:

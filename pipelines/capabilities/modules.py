@@ -236,6 +236,9 @@ def _parameters(child: Scope, args: ast.arguments, around: Scope) -> None:
     for index, item in enumerate(named):
         value: Value = frozenset([f"p{index}"])
         if item.arg in defaults:
+            default = defaults[item.arg]
+            if isinstance(default, ast.Constant) and not default.value:
+                child.falsy.add(index)
             value |= frozenset(atom for atom in evaluate(around, defaults[item.arg]) if atom[0] in "gds")
         if item.annotation is not None:
             value |= annotation(around, item.annotation)

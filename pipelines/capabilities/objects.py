@@ -28,6 +28,8 @@ Object = tuple[Any, ...]
 Objects = tuple[Object, ...]
 MAX_DEPTH = 24
 MAX_OBJECTS = 12
+MAX_BOUND = 6
+"""A constructor that is given more classes than this is told nothing by them."""
 FROZEN = {"_frozen_importlib": "importlib._bootstrap", "_frozen_importlib_external": "importlib._bootstrap_external"}
 """Modules that the interpreter has under a name of its own."""
 
@@ -46,6 +48,43 @@ class Resolver:
         self._members: dict[tuple[int, str], Objects] = {}
         self._fields: dict[tuple[int, str], Objects] = {}
         self._depth = 0
+        self.bound: dict[tuple[int, int], Objects] = {}
+        """Classes that are passed to parameters of constructors, somewhere in the programme."""
+
+    def bind_classes(self) -> None:
+        """Find what classes constructors are given, so that ``self.factory = factory`` has a meaning."""
+        bound: dict[tuple[int, int], list[Object]] = {}
+        for function in self.program.functions():
+            for number, call in enumerate(function.calls):
+                places: list[tuple[int | str, tuple[str, ...]]] = list(enumerate(call.args, 1))
+                places += call.keywords.items()
+                if any(atom[0] in "gd" for _, atoms in places for atom in atoms):
+                    self._bind(function, number, places, bound)
+        for kept in (self._names, self._returns, self._callees, self._results, self._members, self._fields):
+            kept.clear()
+        self.bound = {key: tuple(items) for key, items in bound.items() if len(items) <= MAX_BOUND}
+
+    def _bind(
+        self, function: Function, number: int, places: Iterable[tuple[int | str, tuple[str, ...]]],
+        bound: dict[tuple[int, int], list[Object]],
+    ) -> None:  # fmt: skip
+        makers = [
+            maker[1]
+            for callee in self.callees(function, function.owner, number)
+            for maker in (self.member(callee[1], "__init__") if callee[0] == "c" else ())
+            if maker[0] == "f"
+        ]
+        for place, atoms in places if makers else ():
+            classes = [
+                item for atom in atoms for item in self.objects(function, function.owner, atom) if item[0] == "c"
+            ]
+            for maker in makers if classes else ():
+                position = place if isinstance(place, int) else -1
+                if place in maker.parameters:
+                    position = maker.parameters.index(place)
+                if 0 < position < len(maker.parameters):
+                    known = bound.setdefault((id(maker), position), [])
+                    known += [item for item in classes if item not in known]
 
     def known_native(self, name: str) -> bool:
         """Whether a name without source belongs to what is written in C and described."""
@@ -231,8 +270,10 @@ class Resolver:
                 if isinstance(owner, Class) and name in owner.fields:
                     for function, atoms in owner.fields[name][:8]:
                         for atom in atoms:
-                            given = self.objects(function, found, atom)
-                            items += [("v", name) if item[0] == "p" else item for item in given]
+                            for item in self.objects(function, found, atom):
+                                items.append(("v", name) if item[0] == "p" else item)
+                                if item[0] == "p" and not item[2]:
+                                    items += self.bound.get((id(function), item[1]), ())
             known = self._fields[key] = tuple(dict.fromkeys(items))[:MAX_OBJECTS]
         return known
 

@@ -14,16 +14,17 @@ Atoms = tuple[str, ...]
 class Call:
     """One call of a function; see :meth:`pipelines.capabilities.scope.Call.as_json`."""
 
-    __slots__ = ("args", "callee", "keywords", "line", "star", "stars")
+    __slots__ = ("args", "callee", "keywords", "line", "needs", "star", "stars")
 
     def __init__(self, data: list[Any]) -> None:
-        data = data + [(), (), {}, (), ()][len(data) - 1 :] if len(data) < 6 else data
+        data = data + [(), (), {}, (), (), ()][len(data) - 1 :] if len(data) < 7 else data
         self.line: int = data[0]
         self.callee = _atoms(data[1])
         self.args = tuple([_atoms(item) for item in data[2]])
         self.keywords: dict[str, Atoms] = {intern(name): _atoms(item) for name, item in data[3].items()} or NOTHING
         self.star = _atoms(data[4])
         self.stars = _atoms(data[5])
+        self.needs: frozenset[int] = frozenset(data[6]) if data[6] else NEEDS_NOTHING
 
     def given(self) -> Iterator[Atoms]:
         """What is passed, each argument once."""
@@ -36,6 +37,7 @@ class Call:
 
 
 NOTHING: dict[str, Atoms] = {}
+NEEDS_NOTHING: frozenset[int] = frozenset()
 
 
 def _atoms(data: Iterable[str]) -> Atoms:
@@ -46,7 +48,7 @@ class Function:
     """A function, method, lambda, or the code of a module (whose `qualname` is empty)."""
 
     __slots__ = (
-        "annotated", "calls", "closures", "kind", "line", "loads", "module", "own", "owner", "parameters",
+        "annotated", "calls", "closures", "falsy", "kind", "line", "loads", "module", "own", "owner", "parameters",
         "positional", "qualname", "returns", "star", "stars", "stores",
     )  # fmt: skip
 
@@ -69,6 +71,7 @@ class Function:
             for qualname, captured in data.get("closures", ())
         ]
         self.loads = _atoms(data.get("loads", ()))
+        self.falsy: frozenset[int] = frozenset(data.get("falsy", ()))
         self.own: frozenset[str] | None = None
         """Attributes of its first parameter that it uses, filled when first asked for."""
 

@@ -23,13 +23,17 @@ class Call:
         self.keywords: dict[str, Value] = {}
         self.star: Value = EMPTY
         self.stars: Value = EMPTY
+        self.needs: frozenset[int] | None = None
 
     def as_json(self) -> list[Any]:
-        """``[line, callee, args, keywords, *args, **kwargs]``, empty ends left out."""
+        """``[line, callee, args, keywords, *args, **kwargs, needs]``, empty ends left out.
+
+        `needs` are parameters that are false if nobody says otherwise, and must be true for the call to be made.
+        """
         heads = "pc~gdks"
         found: list[Any] = [self.line, kept(self.callee, "pcgdkIu~"), [kept(value, heads) for value in self.args]]
-        found.append({name: atoms for name, value in self.keywords.items() if (atoms := kept(value, heads))})
-        found += [kept(self.star, heads), kept(self.stars, heads)]
+        found.append({name: kept(value, heads) for name, value in self.keywords.items()})
+        found += [kept(self.star, heads), kept(self.stars, heads), sorted(self.needs or ())]
         while len(found) > 2 and not found[-1]:
             found.pop()
         return found
@@ -79,6 +83,10 @@ class Scope:
         self.globals: set[str] = set()
         self.checked: set[str] = set()
         self.looping = False
+        self.falsy: set[int] = set()
+        """Parameters whose default is false."""
+        self.needs: frozenset[int] = frozenset()
+        """Those of them that must be true for the statement at hand to be reached."""
 
     def lookup(self, name: str) -> Value:
         """What a name stands for here."""
@@ -147,6 +155,7 @@ class Scope:
             found.keywords[name] = found.keywords.get(name, EMPTY) | value
         found.star |= star
         found.stars |= stars
+        found.needs = self.needs if found.needs is None else found.needs & self.needs
         return frozenset([itself])
 
     def strip(self, roots: frozenset[str]) -> None:
@@ -173,6 +182,7 @@ class Scope:
                 for _, scope in self.closures
             ],
             "loads": sorted(self.loads),
+            "falsy": sorted(self.falsy),
         }
         return {key: value for key, value in found.items() if value or key in ("star", "stars", "line")}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .atoms import EMPTY, Value, attribute, derived, joined, root
-from .expressions import annotation, assign, checked, evaluate
+from .expressions import annotation, assign, checked, evaluate, needed, needed_otherwise
 from .scope import Scope
 
 Variables = dict[str, Value]
@@ -15,10 +15,14 @@ Variables = dict[str, Value]
 
 def run(scope: Scope, body: Sequence[ast.stmt]) -> bool:
     """Walk statements; return whether the end of them cannot be reached."""
-    for node in body:
-        rule = _RULES.get(type(node))
-        if rule is not None and rule(scope, node):
-            return True
+    needs = scope.needs
+    try:
+        for node in body:
+            rule = _RULES.get(type(node))
+            if rule is not None and rule(scope, node):
+                return True
+    finally:
+        scope.needs = needs
     return False
 
 
@@ -88,13 +92,16 @@ def _meet(one: Variables, other: Variables) -> Variables:
 
 def _if(scope: Scope, node: ast.If) -> bool:
     evaluate(scope, node.test)
-    before = dict(scope.variables)
+    before, needs = dict(scope.variables), scope.needs
+    scope.needs = needs | needed(scope, node.test)
     ends = run(scope, node.body)
     after_body = scope.variables
     scope.variables = before
+    scope.needs = needs | needed_otherwise(scope, node.test)
     if ends:
         _believe(scope, node.test)
     else_ends = run(scope, node.orelse)
+    scope.needs = needs | needed_otherwise(scope, node.test) if ends else needs
     if ends and else_ends:
         return True
     if else_ends:

@@ -488,4 +488,62 @@ class good:
         "bad",
         "good",
     ),
+    "a class kept by a constructor and made later": (
+        """
+class Runner:
+    def go(self, x):
+        exec(x)
+class Quiet:
+    def go(self, x):
+        return x
+class Uses:
+    def __init__(self, factory):
+        self.factory = factory
+    def run(self, x):
+        self.factory().go(x)
+class Idle:
+    def __init__(self, factory):
+        self.factory = factory
+    def run(self, x):
+        self.factory().go(x)
+def bad(x):
+    Uses(Runner).run(x)
+def good(x):
+    Idle(Quiet).run(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a switch that is off unless the caller says so": (
+        """
+def read(x, *, trust=False):
+    if not trust:
+        return x
+    return eval(x)
+def through(x, trust=False):
+    return read(x, trust=trust)
+def bad(x):
+    return through(x, trust=True)
+def good(x):
+    through(x)
+    read(x, trust=False)
+""",
+        "bad",
+        "good",
+    ),
+    "text in memory, which is run or is a file": (
+        """
+import io
+def load(file):
+    if isinstance(file, str):
+        file = open(file, 'w')
+    exec(file.read())
+def bad(x):
+    load(io.StringIO(x))
+def good(x):
+    return io.StringIO(x)
+""",
+        "bad",
+        "good",
+    ),
 }

@@ -121,6 +121,14 @@ def test_files_that_are_only_read_are_told_apart(tmp_path, in_c):
     assert [flowing(rows[f"m.{name}"]) for name in ("write", "read", "either")] == [{"file"}, {"read"}, {"file"}]
 
 
+def test_what_a_file_in_memory_holds_is_no_path(tmp_path, in_c):
+    source = (
+        "import io\ndef load(f):\n    open(f, 'w')\ndef bad(x):\n    load(x)\ndef good(x):\n    load(io.BytesIO(x))\n"
+    )
+    rows = analysed(tmp_path, {"m.py": source}, in_c)
+    assert [flowing(rows[f"m.{name}"]) for name in ("bad", "good")] == [{"file"}, set()]
+
+
 def test_importing_a_module_does_what_its_code_and_its_imports_do(tmp_path, in_c):
     sources = {"a.py": "import os\nos.system('true')\n", "b.py": "import a\n", "c.py": "def f(x):\n    import a\n"}
     rows = analysed(tmp_path, sources, in_c)
