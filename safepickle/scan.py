@@ -31,6 +31,8 @@ CHAMPION = os.path.join(os.path.dirname(__file__), "champion")
 """The model that ships with the package."""
 MAPPED_FROM = 1 << 20
 """Files of this size and more are mapped rather than read."""
+_TEXTS = ("text", "json", "yaml", "jinja-template")
+"""Containers that may be programs as files, and are but strings in a pickle."""
 _FILLING = ("BUILD", "append", "extend", "setitem", "add")
 
 
@@ -196,7 +198,10 @@ def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) 
 
     def unwrap(literal: bytes, inner: Place) -> Found:
         left = limits.replace(seconds=max(0.0, budget.deadline - monotonic()), unpacked_bytes=max(0, budget.unpacked))
-        return _trace_contents(literal, inner, left, budget)[0]
+        found, container = _trace_contents(literal, inner, left, budget)
+        if container.rstrip(")").rpartition("(")[2] in _TEXTS:
+            return found.replace(oddities=tuple(odd for odd in found.oddities if odd.kind != "unsupported-format"))
+        return found
 
     budget.unpacked -= contents.unpacked
     for region in contents.regions:

@@ -12,10 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAGICS = frozenset((b"PK", b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZ", b"\xfd7", b"]\0")) | frozenset(
-    bytes((0x80, protocol)) for protocol in range(6)
-)
-"""First two bytes of pickles of protocol 2 and later, zip, gzip, zlib, bzip2, xz and lzma."""
+_ARCHIVES = (b"PK", b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZ", b"\xfd7", b"]\0", b"\x04\x22", b"(\xb5")
+MAGICS = frozenset((*_ARCHIVES, b"\x93N", b"\x89H", *(bytes((0x80, protocol)) for protocol in range(6))))
+"""First two bytes of pickles of protocol 2 and later, zip, gzip, zlib, bzip2, xz, lzma, lz4, zstd, npy and HDF5."""
 
 _SHORTEST_ENCODED = 16
 _LONG = 32_768

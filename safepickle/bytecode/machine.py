@@ -811,7 +811,7 @@ class Machine:
 
     @cython.cfunc
     def _begins_like_file(self, first: cython.int, second: cython.int) -> cython.bint:
-        """A pickle, zip, gzip, zlib, bzip2, xz or lzma begins with these two bytes."""
+        """A pickle, zip, gzip, zlib, bzip2, xz, lzma, lz4, zstd, npy or HDF5 begins with these two bytes."""
         if first == 0x80:
             return second <= 5
         return (
@@ -821,6 +821,10 @@ class Machine:
             or (first == 0x42 and second == 0x5A)
             or (first == 0xFD and second == 0x37)
             or (first == 0x5D and second == 0x00)
+            or (first == 0x04 and second == 0x22)
+            or (first == 0x28 and second == 0xB5)
+            or (first == 0x93 and second == 0x4E)
+            or (first == 0x89 and second == 0x48)
         )
 
     @cython.cfunc

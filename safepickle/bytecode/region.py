@@ -36,6 +36,8 @@ _WHOLE_LITERAL = 1 << 28
 """Bytes of a literal in disguise that are decoded."""
 INST = CODES["INST"]
 NODE_TAG = 5
+_UNREAD = ("unsupported-format", "decoder-missing", "zip-encrypted")
+"""Of files in literals: they are of a known kind, and what is in them was not read."""
 _FRAMES_LEFT = 16
 """Streams that end before their frame does, behind whose frames the next stream is looked for."""
 _NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
@@ -445,7 +447,13 @@ class _Region:
             return _noted(machine, found, at, _worth if literal[:1] == b"\x80" else _acting)
         if self.unwrap is None:
             return []
-        return _noted(machine, self.unwrap(literal, place), at, _worth)
+        found = self.unwrap(literal, place)
+        for oddity in found.oddities:
+            if oddity.kind in _UNREAD:
+                # what calls of the stream make of it is not known
+                machine.note(oddity.kind, at, oddity.detail)
+                self.complete = False
+        return _noted(machine, found, at, _worth)
 
 
 def _known_state(machine: Machine, value: int) -> dict[str, Any] | None:

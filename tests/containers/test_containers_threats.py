@@ -269,3 +269,36 @@ def test_a_stream_that_begins_like_a_format_without_pickles_is_read(scanner: Sca
         report = scanner.scan_bytes(wrapped)
         assert report.verdict in ("malicious", "suspicious")
         assert "os.system" in called(report)
+
+
+CARRIED = {
+    "keras": zip_of({"config.json": b"{}", "metadata.json": b"{}", "model.weights.h5": b"\x89HDF\r\n\x1a\n"}),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(64),
+    "encrypted": both(zip_of({"a": PLAIN_4}), 6, 8, b"\x01\x00"),
+}
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_an_archive_in_a_pickle_that_nobody_reads_leaves_it_incomplete_and_is_named(
+    scanner: Scanner, name: str
+) -> None:
+    report = scanner.scan_bytes(pickle.dumps({"model": CARRIED[name], "more": bytes(200_000)}))
+    assert (report.verdict, report.complete) == ("incomplete", False)
+    details = [oddity.detail for trace in report.trace.walk() for oddity in trace.oddities]
+    assert any(name in detail or "zip:a" in detail for detail in details), details
+
+
+def test_words_that_begin_like_a_file_are_words(scanner: Scanner) -> None:
+    report = scanner.scan_bytes(pickle.dumps(["PK of a table", "BZh is what it begins with", "x^2 + {{ y }}", "]\0["]))
+    assert (report.verdict, report.complete) == ("benign", True)
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "npy"])
+def test_a_file_in_a_literal_is_opened_as_a_loader_would(scanner: Scanner, codec: str) -> None:
+    def carried(stream: bytes) -> bytes:
+        return pickle.dumps({"a": npy_of("'|O'", "()", stream) if codec == "npy" else PACKERS[codec](stream)})
+
+    report = scanner.scan_bytes(carried(HOSTILE))
+    assert "os.system" in called(report)
+    assert report.verdict in ("malicious", "suspicious")
+    assert scanner.scan_bytes(carried(TWIN)).verdict == "benign"
