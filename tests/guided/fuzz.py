@@ -1,10 +1,11 @@
 """Coverage-guided fuzzing of the container readers and of the machine: no fault, no hang, no memory beyond bounds.
 
     python -m tests.guided.fuzz --target zip --seconds 60        # or make fuzz-coverage TARGET=zip SECONDS=60
-    python -m tests.guided.fuzz --target zip --file build/fuzz/zip/found/crash-...
+    python -m tests.guided.fuzz --target zip --file build/fuzz-coverage/zip/found/crash-...
 
-Needs the extra ``fuzz`` (atheris). Files that were reached are kept in build/fuzz and taken up by the next run; what
-is found lies in build/fuzz/TARGET/found. ``--keep`` writes the smallest set of them to tests/guided/corpus.
+Needs the extra ``fuzz`` (atheris). Files that reached new code are kept in build/fuzz-coverage and taken up by the next
+run; what is found lies in build/fuzz-coverage/TARGET/found. ``--keep`` writes the smallest set of files that reach all
+of it to tests/guided/corpus.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ LONGEST = 4096
 SECONDS_AN_INPUT = 120
 """Of wall time, after which an input hangs; the laws count processor time, which a busy machine does not lengthen."""
 MEGABYTES = 1024
-KEPT_BYTES = 12_000
+KEPT_BYTES = 8_000
 """Of one target's files in the repository."""
 
 
 def prepare(target: str) -> tuple[Path, Path]:
     """Folders of a target: what it begins with and goes on from, and what it finds."""
-    base = ROOT / "build" / "fuzz" / target
+    base = ROOT / "build" / "fuzz-coverage" / target
     corpus, found = base / "corpus", base / "found"
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,11 @@ def child(target: str, arguments: list[str]) -> None:
 
     assert machine.__file__.endswith(".py"), machine.__file__
     check = laws.law_of(target)
-    atheris.Setup([sys.argv[0], *arguments], check)
+    # what libFuzzer starts by its name, when it merges
+    again = ROOT / "build" / "fuzz-coverage" / target / "again"
+    again.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.guided.fuzz --target {target} --child "$@"\n')
+    again.chmod(0o755)
+    atheris.Setup([str(again), *arguments], check)
     atheris.Fuzz()
 
 
