@@ -11,7 +11,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 COMPILED = {
+    "safepickle.bytecode.carried": "safepickle/bytecode/carried.py",
     "safepickle.bytecode.machine": "safepickle/bytecode/machine.py",
+    "safepickle.containers.pickle_walk": "safepickle/containers/pickle_walk.py",
     "safepickle.inference": "safepickle/inference.py",
 }
 # Bounds checks stay on: the input is hostile (they cost 1-2 % here).

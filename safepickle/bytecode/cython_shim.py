@@ -48,6 +48,11 @@ def cfunc(function: Any) -> Any:
     return function
 
 
+def ccall(function: Any) -> Any:
+    """The function itself."""
+    return function
+
+
 def locals(**_types: object) -> Callable[[Any], Any]:
     """A decorator that changes nothing."""
     return lambda function: function

@@ -17,6 +17,8 @@ _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _HEX = frozenset("0123456789abcdefABCDEF")
 _SHELL_MARKS = (" && ", " || ", " | ", ";", "$(", "`", " > ", " >> ", " 2>", " < ", "${")
 _KEYWORDS = ("import ", "lambda", "def ", "class ", "return ", "exec(", "eval(", "print(", "from ", "assert ", "raise ")
+_ASCII_TEXT = bytes((0x09, 0x0A, 0x0D, *range(0x20, 0x7F)))
+_NO_CONTROLS = _ASCII_TEXT + bytes(range(0x80, 0x100))
 _MARSHAL_CODE = (b"\xe3", b"\x63")
 
 
@@ -64,11 +66,10 @@ def looks_like_bytes(data: bytes | bytearray) -> str:
         return "pickle"
     if data[:1] in _MARSHAL_CODE and len(data) > 32 and data[1:4] == b"\x00\x00\x00":
         return "bytecode"
-    try:
-        text = data[:4096].decode("ascii")
-    except UnicodeDecodeError:
+    # a look at the first bytes tells of most that it is no text
+    if data[:64].translate(None, _ASCII_TEXT) or data[:4096].translate(None, _ASCII_TEXT):
         return "binary"
-    return looks_like(text) if _printable(text) else "binary"
+    return looks_like(data[:4096].decode("ascii"))
 
 
 def _is_number(text: str) -> bool:
@@ -167,4 +168,4 @@ def _encoded(text: str) -> str:
 
 
 def _printable(text: str) -> bool:
-    return all(letter >= " " or letter in "\t\r\n" for letter in text) and "\x7f" not in text
+    return not text.encode("utf-8", "surrogatepass").translate(None, _NO_CONTROLS)

@@ -611,7 +611,8 @@ class Machine:
         self.straddled = self.opcode_at
         self.straddled_frame = self.frame_at, self.frame_end
 
-    def note(self, kind, offset, detail=""):
+    @cython.ccall
+    def note(self, kind: object, offset: cython.longlong, detail: object = "") -> cython.void:
         """Count an oddity; the first one's offset and detail are kept."""
         entry = self.oddities.get(kind)
         if entry is None:
@@ -1800,7 +1801,8 @@ class Machine:
             return at + 9, self._little(at + 1, 8)
         return at + 1, self.data.find(b"\n", at + 1, self.end) - at - 1
 
-    def literal(self, value: cython.int, limit: cython.longlong = 0):
+    @cython.ccall
+    def literal(self, value: cython.int, limit: cython.longlong = 0) -> object:
         """The str or bytes that a TEXT, BYTES or FAR stands for, as the unpickler decodes it.
 
         At most `limit` bytes of it are read, by default as many as the limits have for one literal.
@@ -1829,7 +1831,8 @@ class Machine:
         """A literal, folded or in the stream, of which at most `limit` bytes are read."""
         return self.objects[value >> 3].value if value & 7 == OBJECT else self.literal(value, limit)
 
-    def callee_name(self, value: cython.int):
+    @cython.ccall
+    def callee_name(self, value: cython.int) -> object:
         """Canonical name of a GLOBAL or resolved reference; empty for anything else."""
         if value & 7 == GLOBAL:
             return self.imports[value >> 3][0]
@@ -1839,7 +1842,8 @@ class Machine:
                 return entry.name
         return ""
 
-    def reference(self, value: cython.int):
+    @cython.ccall
+    def reference(self, value: cython.int) -> tuple:
         """(kind, name, steps) of a callee."""
         tag: cython.int = value & 7
         if tag == GLOBAL:
