@@ -29,7 +29,8 @@ venv: $(VENV)/.installed ## install everything into .venv
 .dvc/private:
 	mkdir -m 700 -p $@
 
-build/.compiled: safepickle/bytecode/machine.py safepickle/inference.py safepickle/inference.pxd setup.py | venv
+COMPILED := bytecode/carried bytecode/machine containers/pickle_walk inference
+build/.compiled: $(COMPILED:%=safepickle/%.py) $(wildcard safepickle/*.pxd safepickle/*/*.pxd) setup.py | venv
 	$(BIN)/python setup.py --quiet build_ext --inplace --force
 	touch $@
 

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for source in (ROOT / "safepickle/bytecode/machine.py", ROOT / "safepickle/inference.py"):
-        for built in source.parent.glob(f"{source.stem}.*.so"):
-            if built.stat().st_mtime < source.stat().st_mtime:
-                raise pytest.UsageError(f"{built.name} is older than {source.name}: run `make build`, or delete it")
+    for built in (ROOT / "safepickle").rglob("*.so"):
+        source = built.with_name(built.name.partition(".")[0] + ".py")
+        if built.stat().st_mtime < source.stat().st_mtime:
+            raise pytest.UsageError(f"{built.name} is older than {source.name}: run `make build`, or delete it")
 
 
 @pytest.fixture(autouse=True)

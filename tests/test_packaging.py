@@ -15,7 +15,12 @@ from tests.cli import BENIGN, ROOT, TRUNCATED, write
 
 pytest.importorskip("setuptools", "77", reason="the wheel is built with this environment's setuptools")
 
-COMPILED = ("safepickle/bytecode/machine", "safepickle/inference")
+COMPILED = (
+    "safepickle/bytecode/carried",
+    "safepickle/bytecode/machine",
+    "safepickle/containers/pickle_walk",
+    "safepickle/inference",
+)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64
 
-from ..containers.pickle_walk import imports_nothing, imports_something
+from ..containers.pickle_walk import FIRST, imports_nothing, imports_something
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ _ARCHIVES = (b"PK", b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZ", 
 MAGICS = frozenset((*_ARCHIVES, b"\x93N", b"\x89H", *(bytes((0x80, protocol)) for protocol in range(6))))
 """First two bytes of pickles of protocol 2 and later, zip, gzip, zlib, bzip2, xz, lzma, lz4, zstd, npy and HDF5."""
 
+BEGINNINGS = bytes(FIRST[code] or any(magic[0] == code for magic in MAGICS) for code in range(256))
+"""Whether anything that may be a file begins with a byte."""
 _SHORTEST_ENCODED = 16
 _LONG = 32_768
 """Bytes from which on a literal may be more than what was given of it."""
@@ -27,24 +29,19 @@ _HEX_AND_BLANKS = _HEX + b" \t\r\n\v\f"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _NOT_BASE64 = bytes(code for code in range(256) if not (code < 0x80 and chr(code).isalnum()) and code not in b"+/-_")
 _PAD, _NO_DIGIT = 64, 65
-_DIGITS = bytes([_NO_DIGIT]) * 43 + bytes(
+DIGITS = bytes([_NO_DIGIT]) * 43 + bytes(
     [62, 65, 62, 65, 63, *range(52, 62), 65, 65, 65, _PAD, 65, 65, 65, *range(26), 65, 65, 65, 65, 63, 65]
 ) + bytes([*range(26, 52)]) + bytes([_NO_DIGIT]) * 133  # fmt: skip
 """Value of a byte as a digit of base64, in its standard or its URL-safe alphabet."""
 _HEAD = 1024
 """Bytes of a literal that mostly tell that nothing is in it; of these the first `_WALKED` as they are."""
 _WALKED = 96
-_DECODED = 48
+_DECODED = 24
 
 
 def may_carry(literal: str | bytes | bytearray) -> bool:
     """Whether a literal, or the head of one, begins like a file in any of its decodings; seldom so of noise."""
-    if _head_carries_nothing(literal):
-        return False
-    for data in decodings(literal):
-        if begins_like_file(data):
-            return True
-    return False
+    return not _head_carries_nothing(literal) and any(begins_like_file(data) for data in decodings(literal))
 
 
 def _head_carries_nothing(literal: str | bytes | bytearray) -> bool:
@@ -72,10 +69,11 @@ def _few_digits(data: bytes) -> bool:
 
 def _base64_head(head: bytes) -> bytes:
     """The first bytes that a decoder makes of `head` and of whatever follows it, at most `_DECODED`."""
+    table = DIGITS
     decoded = bytearray(_DECODED)
     bits = digits = size = 0
     for i in range(len(head)):
-        digit = _DIGITS[head[i]]
+        digit = table[head[i]]
         if digit < 64:
             bits = (bits << 6 | digit) & 0xFFFFFF
             digits += 1

@@ -17,8 +17,8 @@ except ImportError:  # the shim has the few names that this file uses
 from array import array
 from time import monotonic
 
-from safepickle.bytecode.carried import may_carry
-from safepickle.bytecode.literals import looks_like, looks_like_bytes
+from safepickle.bytecode.carried import BEGINNINGS, DIGITS, may_carry
+from safepickle.bytecode.literals import CLASSES, looks_like, looks_like_bytes
 from safepickle.bytecode.made import Extension
 from safepickle.bytecode.names import canonical, is_stdlib, shortened
 from safepickle.bytecode.values import (
@@ -74,6 +74,9 @@ CUT = cython.declare(cython.int, 4)
 MANY = cython.declare(cython.int, 8)
 SHARED = cython.declare(cython.int, 16)
 CARRIER = cython.declare(cython.int, 32)
+
+BINARY = cython.declare(cython.int, len(CLASSES) + CLASSES.index("binary"))
+"""Number of the class of bytes that are no text; those of strings come before those of bytes."""
 
 # What became of the result of a call.
 BUILT, DROPPED, RETURNED, STORED, USED = 1, 2, 4, 8, 16
@@ -226,6 +229,16 @@ class Machine:
     oddities = cython.declare(dict, visibility="readonly")
     literals = cython.declare(list, visibility="readonly")
     encoded = cython.declare(list, visibility="readonly")
+    site_counts = cython.declare("int[::1]")
+    site_counts_store = cython.declare(object)
+    site_uses = cython.declare("int[::1]")
+    site_uses_store = cython.declare(object)
+    site_size = cython.declare(cython.longlong)
+    key = cython.declare("int[::1]")
+    key_store = cython.declare(object)
+    key_size = cython.declare(cython.longlong)
+    key_count = cython.declare(cython.longlong)
+    words = cython.declare(dict)
     looks = cython.declare(dict)
     long_names = cython.declare(dict)
     extensions = cython.declare(dict)
@@ -243,6 +256,7 @@ class Machine:
     max_stack = cython.declare(cython.longlong)
     max_memo = cython.declare(cython.longlong)
     max_opcodes = cython.declare(cython.longlong)
+    max_literal = cython.declare(cython.longlong)
     max_calls = cython.declare(cython.longlong)
     max_imports = cython.declare(cython.longlong)
     max_children = cython.declare(cython.longlong)
@@ -303,6 +317,13 @@ class Machine:
         self.oddities = {}
         self.literals = []
         self.encoded = []
+        self.site_size = 16
+        self.site_counts_store = self.site_counts = _numbers(self.site_size)
+        self.site_uses_store = self.site_uses = _numbers(self.site_size)
+        self.key_size = 64
+        self.key_store = self.key = _numbers(self.key_size)
+        self.key_count = 0
+        self.words = {}
         self.looks = {}
         self.long_names = {}
         self.extensions = {}
@@ -320,6 +341,7 @@ class Machine:
         self.max_stack = limits.stack
         self.max_memo = limits.memo
         self.max_opcodes = limits.opcodes
+        self.max_literal = limits.literal_bytes
         self.max_calls = limits.calls
         self.max_imports = limits.imports
         self.max_children = limits.children
@@ -341,7 +363,18 @@ class Machine:
             if stop.offset >= 0:
                 self.opcode_at = stop.offset
             return stop.reason
+        finally:
+            self._tell_sites()
         return ""
+
+    @cython.cfunc
+    def _tell_sites(self) -> cython.void:
+        """Write into the call sites what was counted of them."""
+        i: cython.longlong
+        for i in range(len(self.calls)):
+            site = self.calls[i]
+            site.count = self.site_counts[i]
+            site.uses = self.site_uses[i]
 
     def run_on(self):
         """Execute the stream behind STOP as an unpickler does that is asked to load again: the memo stays."""
@@ -1395,7 +1428,7 @@ class Machine:
         if self.fold is not None and self._may_fold(code, callee, arguments):
             node = self._folded(code, callee, arguments, index)
             if push and node != UNSET:
-                self.calls[index].uses |= USED
+                self.site_uses[index] |= USED
                 self.stack[self.sp - 1] = node
                 return
         self._escape(arguments, 4)
@@ -1455,80 +1488,134 @@ class Machine:
     @cython.cfunc
     def _call_site(self, code: cython.int, callee: cython.int, arguments: cython.int) -> cython.longlong:
         """Index of the call shape, which is counted."""
-        shape: object = None
         index: object = None
-        identity = self._identity(callee)
+        known: cython.longlong
+        shape: object = None
+        self.key_count = 0
+        self._key(code)
+        self._key_identity(callee)
         if self.work <= self.max_work:
-            shape = (code, identity, self._shape(arguments, 2))
+            self._key_shape(arguments, 2)
+            shape = self._key_so_far(self.key_count)
             index = self.call_ids.get(shape)
         if index is None:
             if shape is None or len(self.calls) >= self.max_calls:
                 self.note("budget:calls", self.opcode_at)
-                shape = (code, identity, None)
+                shape = self._key_so_far(2)
                 index = self.call_ids.get(shape)
             if index is None and len(self.calls) >= 2 * self.max_calls:
                 if len(self.calls) >= 4 * self.max_calls or not is_stdlib(self.callee_name(callee)):
-                    shape = (code, None, None)
+                    shape = self._key_so_far(1)
                     index = self.call_ids.get(shape)
             if index is None:
                 index = len(self.calls)
                 self.call_ids[shape] = index
                 self.calls.append(CallSite(code, callee, arguments, self.opcode_at, self.mp))
-        site = self.calls[index]
-        site.count += 1
-        return index
+                self._count_site()
+        known = index
+        self.site_counts[known] += 1
+        return known
 
     @cython.cfunc
-    def _identity(self, value: cython.int) -> object:
+    def _count_site(self) -> cython.void:
+        """Make room for what is counted of the call site that was found last."""
+        size: cython.longlong
+        if len(self.calls) > self.site_size:
+            size = _next_size(self.site_size, len(self.calls))
+            self.site_counts = None
+            self.site_uses = None
+            _lengthen(self.site_counts_store, size)
+            _lengthen(self.site_uses_store, size)
+            self.site_counts = self.site_counts_store
+            self.site_uses = self.site_uses_store
+            self.site_size = size
+
+    # What distinguishes call sites is a list of ints, with a tag as in abstract values: SCALAR and GLOBAL are such
+    # values, INT stands for any number, NODE begins a container, OBJECT is a word, TEXT the result of a call, BYTES
+    # the class of a literal, FAR the tag of what cannot be called.
+
+    @cython.cfunc
+    def _key(self, part: cython.int) -> cython.void:
+        size: cython.longlong
+        if self.key_count >= self.key_size:
+            size = _next_size(self.key_size, self.key_count + 1)
+            self.key = None
+            _lengthen(self.key_store, size)
+            self.key = self.key_store
+            self.key_size = size
+        self.key[self.key_count] = part
+        self.key_count += 1
+
+    @cython.cfunc
+    def _key_so_far(self, count: cython.longlong) -> object:
+        if cython.compiled:
+            return self.key_store[:count].tobytes()
+        return tuple(self.key_store[:count])
+
+    @cython.cfunc
+    def _word(self, word: object) -> cython.int:
+        """The word as a part of a key."""
+        known = self.words.get(word)
+        if known is None:
+            known = self.words[word] = len(self.words)
+        return cython.cast(cython.int, (cython.cast(cython.longlong, known) << 3) | OBJECT)
+
+    @cython.cfunc
+    def _key_identity(self, value: cython.int) -> cython.void:
         """What distinguishes callees: the import, or the call that made the object."""
+        tag: cython.int = value & 7
         if self._kind(value) == RESULT_NODE:
-            return -1 - self.items[self.node_first[value >> 3]]
-        if value & 7 == OBJECT:
+            self._key((self.items[self.node_first[value >> 3]] << 3) | TEXT)
+        elif tag == OBJECT:
             entry = self.objects[value >> 3]
-            if isinstance(entry, Reference):
-                return entry.kind + entry.name
-            return "literal"
-        if value & 7 == GLOBAL:
-            return value
-        return value & 7
+            self._key(self._word(entry.kind + entry.name if isinstance(entry, Reference) else "literal"))
+        elif tag == GLOBAL:
+            self._key(value)
+        else:
+            self._key((tag << 3) | FAR)
 
     @cython.cfunc
-    def _shape(self, value: cython.int, depth: cython.int) -> object:
+    def _key_shape(self, value: cython.int, depth: cython.int) -> cython.void:
         """What distinguishes arguments: kinds, classes of strings, identities of callables, two levels deep."""
         tag: cython.int = self._tag(value)
-        first: cython.longlong
+        kind: cython.int
+        flags: cython.int
+        i: cython.longlong
         self.work += 1
         if tag == NODE:
-            kind: cython.int = self._kind(value)
-            first = self.node_first[value >> 3]
+            kind = self._kind(value)
+            flags = self._flags(value)
             if kind == RESULT_NODE:
                 self._used(value, USED)
-                return -1 - self.items[first]
-            if self._flags(value) & MANY:
+                self._key((self.items[self.node_first[value >> 3]] << 3) | TEXT)
+                return
+            if flags & MANY:
                 self.note("budget:calls", self.opcode_at)
             if depth == 0:
-                return (kind, self._callables_in(value)) if self._flags(value) & HAS_GLOBAL else kind
-            return (kind, self._flags(value) & (HAS_GLOBAL | HAS_RESULT | CUT), tuple([
-                self._shape(self.items[first + i], depth - 1) for i in range(self._length(value))
-            ]))  # fmt: skip
-        if tag == GLOBAL:
-            return value
-        if tag == OBJECT:
+                self._key((kind << 10) | ((flags & HAS_GLOBAL) << 3) | NODE)
+                if flags & HAS_GLOBAL:
+                    self._key_callables(value)
+                return
+            self._key((1 << 20) | (kind << 10) | ((flags & (HAS_GLOBAL | HAS_RESULT | CUT)) << 3) | NODE)
+            self._key(self._length(value))
+            for i in range(self._length(value)):
+                self._key_shape(self.items[self.node_first[value >> 3] + i], depth - 1)
+        elif tag == TEXT or tag == BYTES:
+            self._key((self._looks(value, tag == BYTES) << 3) | BYTES)
+        elif tag == OBJECT:
             entry = self.objects[value >> 3]
             if isinstance(entry, Reference):
-                return entry.kind + entry.name
-            if isinstance(entry.value, (str, bytes, bytearray)):
-                return self._looks(value, not isinstance(entry.value, str))
-            return str(type(entry.value))
-        if tag == TEXT or tag == BYTES:
-            return self._looks(value, tag == BYTES)
-        if tag == INT:
-            return "i"
-        return value
+                self._key(self._word(entry.kind + entry.name))
+            elif isinstance(entry.value, (str, bytes, bytearray)):
+                self._key((self._looks(value, not isinstance(entry.value, str)) << 3) | BYTES)
+            else:
+                self._key(self._word(str(type(entry.value))))
+        else:
+            self._key(INT if tag == INT else value)
 
     @cython.cfunc
-    def _callables_in(self, value: cython.int) -> tuple:
-        """Distinct callables that are items of a container."""
+    def _key_callables(self, value: cython.int) -> cython.void:
+        """How many distinct callables are items of a container, and which."""
         i: cython.longlong
         item: cython.int
         first: cython.longlong = self.node_first[value >> 3]
@@ -1536,21 +1623,26 @@ class Machine:
         for i in range(self._length(value)):
             self.work += 1
             item = self.items[first + i]
-            if item & 7 == GLOBAL and item not in found:
+            if item & 7 == OBJECT or (item & 7 == GLOBAL and item not in found):
                 found.append(item)
-            elif item & 7 == OBJECT:
-                found.append(self._identity(item))
-        return tuple(found)
+        self._key(cython.cast(cython.int, len(found)))
+        for known in found:
+            self._key_identity(known)
 
     @cython.cfunc
-    def _looks(self, value: cython.int, is_bytes: cython.bint) -> object:
-        """Class of a literal that is an argument. One that may be a file in disguise is remembered."""
+    def _looks(self, value: cython.int, is_bytes: cython.bint) -> cython.int:
+        """Number of the class of a literal that is an argument. One that may be a file in disguise is remembered."""
+        if is_bytes and value & 7 == BYTES and self._is_noise(value):
+            self.work += 4
+            return BINARY
         known = self.looks.get(value)
         if known is not None:
             return known
         literal = self.objects[value >> 3].value if value & 7 == OBJECT else self.literal(value)
         self.work += 32 + (len(literal) >> 6)
-        known = "b:" + looks_like_bytes(literal) if is_bytes else looks_like(literal)
+        known = CLASSES.index(looks_like_bytes(literal) if is_bytes else looks_like(literal))
+        if is_bytes:
+            known += len(CLASSES)
         if len(self.looks) >= 65_536:
             self.looks.clear()
         self.looks[value] = known
@@ -1560,6 +1652,46 @@ class Machine:
             else:
                 self.note("budget:children", self.opcode_at)
         return known
+
+    @cython.cfunc
+    def _is_noise(self, value: cython.int) -> cython.bint:
+        """Whether a look at the first bytes of a bytes literal tells that it is no text and no file in disguise.
+
+        False for what a longer look must decide; see :func:`~.carried.may_carry` for what is asked of it here.
+        """
+        at: cython.longlong = self._offset(value)
+        length: cython.longlong = min(self._argument_length(at), self.max_literal)
+        begin: cython.longlong = self._argument_begin(at)
+        end: cython.longlong
+        code: cython.int
+        high: cython.int = 64
+        digit: cython.int
+        beginnings: cython.const[cython.uchar][::1]
+        if length < 16:
+            return False
+        beginnings = BEGINNINGS
+        code = self.buffer[begin]
+        if beginnings[code] or code == 0xE3 or code == 0x63:
+            return False
+        end = begin + min(length, 64)
+        at = begin
+        while True:
+            if at >= end:
+                return False
+            code = self.buffer[at]
+            if code >= 0x7F or (code < 0x20 and not 0x09 <= code <= 0x0D):
+                break
+            at += 1
+        # the first byte that a base64 decoder makes of it is made of the first two digits
+        digits: cython.const[cython.uchar][::1] = DIGITS
+        end = begin + min(length, 512)
+        for at in range(begin, end):
+            digit = digits[self.buffer[at]]
+            if digit < 64:
+                if high < 64:
+                    return not beginnings[(high << 2 | digit >> 4) & 0xFF]
+                high = digit
+        return length <= 512
 
     @cython.cfunc
     def _may_fold(self, code: cython.int, callee: cython.int, arguments: cython.int) -> cython.bint:
@@ -1772,8 +1904,7 @@ class Machine:
     def _used(self, value: cython.int, use: cython.int) -> cython.void:
         """Note what became of a call's result."""
         if self._kind(value) == RESULT_NODE:
-            site = self.calls[self.items[self.node_first[value >> 3]]]
-            site.uses |= use
+            self.site_uses[self.items[self.node_first[value >> 3]]] |= use
 
     @cython.cfunc
     def _finish(self) -> cython.void:
@@ -1792,14 +1923,27 @@ class Machine:
     @cython.cfunc
     def _span(self, at: cython.longlong) -> tuple:
         """Offset and length of the argument of the string or bytes opcode at `at`."""
+        return self._argument_begin(at), self._argument_length(at)
+
+    @cython.cfunc
+    def _argument_begin(self, at: cython.longlong) -> cython.longlong:
         code: cython.int = self.buffer[at]
         if code == 0x8C or code == 0x55 or code == 0x43:
-            return at + 2, self.buffer[at + 1]
+            return at + 2
         if code == 0x58 or code == 0x54 or code == 0x42:
-            return at + 5, self._little(at + 1, 4)
+            return at + 5
+        return at + 9 if code == 0x8D or code == 0x8E or code == 0x96 else at + 1
+
+    @cython.cfunc
+    def _argument_length(self, at: cython.longlong) -> cython.longlong:
+        code: cython.int = self.buffer[at]
+        if code == 0x8C or code == 0x55 or code == 0x43:
+            return self.buffer[at + 1]
+        if code == 0x58 or code == 0x54 or code == 0x42:
+            return self._little(at + 1, 4)
         if code == 0x8D or code == 0x8E or code == 0x96:
-            return at + 9, self._little(at + 1, 8)
-        return at + 1, self.data.find(b"\n", at + 1, self.end) - at - 1
+            return self._little(at + 1, 8)
+        return self.data.find(b"\n", at + 1, self.end) - at - 1
 
     @cython.ccall
     def literal(self, value: cython.int, limit: cython.longlong = 0) -> object:
@@ -1808,11 +1952,10 @@ class Machine:
         At most `limit` bytes of it are read, by default as many as the limits have for one literal.
         """
         at: cython.longlong = self._offset(value)
-        begin: cython.longlong
-        length: cython.longlong
-        begin, length = self._span(at)
+        begin: cython.longlong = self._argument_begin(at)
+        length: cython.longlong = self._argument_length(at)
         code: cython.int = self.buffer[at]
-        raw = self.data[begin : begin + min(length, limit or self.limits.literal_bytes)]
+        raw = self.data[begin : begin + min(length, limit or self.max_literal)]
         if code == 0x43 or code == 0x42 or code == 0x8E or code == 0x96:
             return raw
         if code == 0x54 or code == 0x55:

@@ -75,6 +75,8 @@ _FIXED_WIDTH, _COUNT_WIDTH, _LINE_COUNT = (
     for widths in (_FIXED, _COUNTED, _LINES)
 )
 _SIGNED = _flags("BINSTRING", "LONG4")
+FIRST = _flags(*(name for _code, name, _a, _p in OPCODES if name not in _TO_MARK and not _EFFECTS.get(name, (0,))[0]))
+"""Opcodes that a stream may begin with: flags by code."""
 _CALLING = _flags("REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD")
 IMPORTING = _flags("GLOBAL", "INST", "STACK_GLOBAL")
 """Opcodes that name a global: flags by code."""
@@ -141,9 +143,7 @@ def imports_something(data: bytes, long: int) -> bool:
     """
     seen = _walked(data, 0, len(data), IMPORTING)
     ended = -((seen >> _ENDED_SHIFT) & 7)
-    return seen & _NAMED != 0 or (
-        seen & 0xFF > 0 and (ended == _ENDLESS or (ended == _BEYOND and len(data) >= long))
-    )
+    return seen & _NAMED != 0 or (seen & 0xFF > 0 and (ended == _ENDLESS or (ended == _BEYOND and len(data) >= long)))
 
 
 def imports_nothing(head: bytes) -> bool:
