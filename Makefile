@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run capabilities test fuzz fuzz-coverage lint format docs clean
+.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ venv: $(VENV)/.installed ## install everything into .venv
 .dvc/private:
 	mkdir -m 700 -p $@
 
-COMPILED := bytecode/carried bytecode/machine containers/pickle_walk inference
+COMPILED := bytecode/carried bytecode/machine containers/pickle_walk inference matrix
 build/.compiled: $(COMPILED:%=safepickle/%.py) $(wildcard safepickle/*.pxd safepickle/*/*.pxd) setup.py | venv
 	$(BIN)/python setup.py --quiet build_ext --inplace --force
 	touch $@
@@ -55,6 +55,9 @@ TARGET ?= all
 fuzz-coverage: build ## fuzz the readers guided by coverage: TARGET=all|machine|zip|tar|7z|..., SECONDS=60
 	$(BIN)/python -m pip install --quiet -c constraints.txt atheris
 	$(BIN)/python -m tests.guided.fuzz --target $(TARGET) --seconds $(SECONDS)
+
+bench: build ## measure speed beside other scanners, write docs/benchmarks.md (QUICK=1: shorter, writes nothing)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 lint: venv ## check format, style, types, imports, and that the reference is up to date
 	$(BIN)/ruff format --check .

@@ -25,18 +25,6 @@ cdef int _standardise(
     double clip, double[::1] point,
 ) except -1
 
-@cython.locals(
-    at=cython.Py_ssize_t, row=cython.Py_ssize_t, column=cython.Py_ssize_t, columns=cython.Py_ssize_t,
-    gap=cython.double, total=cython.double,
-)
-cdef int _squares(const float[::1] flat, const double[::1] point, double[::1] out) except -1
-
-@cython.locals(
-    at=cython.Py_ssize_t, row=cython.Py_ssize_t, column=cython.Py_ssize_t, columns=cython.Py_ssize_t,
-    total=cython.double,
-)
-cdef int _times(const float[::1] flat, const double[::1] vector, double[::1] out) except -1
-
 @cython.locals(i=cython.Py_ssize_t, shifted=cython.double)
 cdef int _shift(double[::1] values, const float[::1] bias, bint rectify) except -1
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from array import array
 from itertools import pairwise
-from math import dist, exp, isfinite, sqrt
-from operator import mul
+from math import exp, isfinite, sqrt
 
 from .array_checks import all_below, column_numbers, nothing_left, number, take, whole
+from .matrix import Matrix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -254,64 +254,12 @@ def _standardise(
         point[i] = z
 
 
-class _Matrix:
-    """A row-major float32 matrix; uncompiled it is kept as tuples, for the C loops behind `dist` and `sum`."""
-
-    def __init__(self, arrays: dict[str, Any], name: str, rows: int, columns: int) -> None:
-        self.flat = take(arrays, name, "f", rows * columns if rows >= 0 else -1)
-        self.columns = columns
-        self.count = len(self.flat) // columns
-        if not self.count or self.count * columns != len(self.flat):
-            raise ValueError(f"the array {name!r} has no whole number of rows of {columns} values")
-        self._tuples: list[tuple[float, ...]] = []
-
-    def _rows(self) -> list[tuple[float, ...]]:
-        if not self._tuples:
-            flat, step = self.flat.tolist(), self.columns
-            self._tuples = [tuple(flat[start : start + step]) for start in range(0, len(flat), step)]
-        return self._tuples
-
-    def squares(self, point: array[float]) -> array[float]:
-        """Squared Euclidean distances of `point` to every row."""
-        if COMPILED:
-            out = array("d", bytes(8 * self.count))
-            _squares(self.flat, point, out)
-            return out
-        centre = tuple(point)
-        distances = [dist(centre, row) for row in self._rows()]
-        return array("d", map(mul, distances, distances))
-
-    def times(self, vector: array[float]) -> array[float]:
-        """Matrix times `vector`."""
-        if COMPILED:
-            out = array("d", bytes(8 * self.count))
-            _times(self.flat, vector, out)
-            return out
-        values = tuple(vector)
-        return array("d", [sum(map(mul, row, values)) for row in self._rows()])
-
-
-def _squares(flat: Sequence[float], point: Sequence[float], out: MutableSequence[float]) -> None:
-    at = 0
-    columns = len(point)
-    for row in range(len(out)):
-        total = 0.0
-        for column in range(columns):
-            gap = flat[at + column] - point[column]
-            total += gap * gap
-        out[row] = total
-        at += columns
-
-
-def _times(flat: Sequence[float], vector: Sequence[float], out: MutableSequence[float]) -> None:
-    at = 0
-    columns = len(vector)
-    for row in range(len(out)):
-        total = 0.0
-        for column in range(columns):
-            total += flat[at + column] * vector[column]
-        out[row] = total
-        at += columns
+def _matrix(arrays: dict[str, Any], name: str, rows: int, columns: int) -> Matrix:
+    """Take a matrix out of `arrays`; of as many rows as there are when `rows` is negative."""
+    try:
+        return Matrix(take(arrays, name, "f", rows * columns if rows >= 0 else -1), columns)
+    except ValueError as error:
+        raise ValueError(f"the array {name!r}: {error}") from None
 
 
 class DenseAutoencoder(_Standardised):
@@ -327,7 +275,7 @@ class DenseAutoencoder(_Standardised):
         if sizes[0] != len(self.columns) or sizes[-1] != len(self.columns):
             raise ValueError("'sizes' must begin and end with the number of columns")
         self.layers = [
-            (_Matrix(arrays, f"weight{i}", after, before), take(arrays, f"bias{i}", "f", after))
+            (_matrix(arrays, f"weight{i}", after, before), take(arrays, f"bias{i}", "f", after))
             for i, (before, after) in enumerate(pairwise(sizes))
         ]
         nothing_left(arrays)
@@ -365,7 +313,7 @@ class LocalOutlierFactor(_Standardised):
 
     def __init__(self, meta: Mapping[str, Any], arrays: dict[str, Any]) -> None:
         super().__init__(meta, arrays)
-        self.reference = _Matrix(arrays, "reference", -1, len(self.columns))
+        self.reference = _matrix(arrays, "reference", -1, len(self.columns))
         count = self.reference.count
         self.distance = take(arrays, "distance", "d", count)
         self.density = take(arrays, "density", "d", count)
@@ -412,7 +360,7 @@ class RadialSupportVectors(_Standardised):
         super().__init__(meta, arrays)
         self.gamma = number(meta, "gamma", 0.0)
         self.offset = number(meta, "offset")
-        self.vectors = _Matrix(arrays, "vectors", -1, len(self.columns))
+        self.vectors = _matrix(arrays, "vectors", -1, len(self.columns))
         self.weight = take(arrays, "weight", "d", self.vectors.count)
         nothing_left(arrays)
 

@@ -20,6 +20,7 @@ COMPILED = (
     "safepickle/bytecode/machine",
     "safepickle/containers/pickle_walk",
     "safepickle/inference",
+    "safepickle/matrix",
 )
 
 
