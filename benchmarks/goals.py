@@ -73,9 +73,10 @@ class Bench:
     def scan_command(self, tool: str, path: Path) -> list[str]:
         """Command line with which a tool scans a file or folder."""
         command = {
-            "compiled": ["safepickle", "scan"], "uncompiled": ["safepickle", "scan"], "picklescan": ["picklescan", "-p"],
-            "modelscan": ["modelscan", "-p"], "fickling": ["fickling", "--check-safety"],
-        }[tool]  # fmt: skip
+            "picklescan": ["picklescan", "-p"],
+            "modelscan": ["modelscan", "-p"],
+            "fickling": ["fickling", "--check-safety"],
+        }.get(tool, ["safepickle", "scan"])
         return [str(self.tools[tool] / command[0]), *command[1:], str(path)]
 
     def scanned(self, path: Path, *others: str, runs: int = 0) -> dict[str, Timed]:

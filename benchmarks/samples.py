@@ -7,6 +7,8 @@ import os
 import pickle
 import random
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 GIB = 1 << 30
@@ -36,7 +38,7 @@ def tiny(index: int) -> bytes:
 
 def dense(megabytes: float) -> bytes:
     """Nested small values: nearly every byte is an opcode or a one-byte argument of one."""
-    rows = []
+    rows: list[object] = []
     data = b""
     step = 20_000
     while len(data) < megabytes * 1e6:
@@ -124,12 +126,11 @@ class Samples:
 
     def __init__(self, folder: Path, quick: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.tiny = [
-            _kept(folder / "tiny" / f"{i:04}.pkl", lambda i=i: tiny(i)) for i in range(1000)  # type: ignore[misc]
-        ]
+        self.tiny = [_kept(folder / "tiny" / f"{i:04}.pkl", partial(tiny, i)) for i in range(1000)]
         self.tiny_folder = folder / "tiny"
-        self.dense = _kept(folder / f"dense-{'0.7' if quick else '2.7'}.pkl", lambda: dense(0.7 if quick else 2.7))
-        self.small_dense = _kept(folder / "dense-0.2.pkl", lambda: dense(0.2))
+        size = 0.7 if quick else 2.7
+        self.dense = _kept(folder / f"dense-{size}.pkl", partial(dense, size))
+        self.small_dense = _kept(folder / "dense-0.2.pkl", partial(dense, 0.2))
         self.estimators = _all_kept(folder / "estimators", 24)
         self.forest = _kept(folder / "forest.joblib", joblib_forest)
         self.checkpoint = folder / "huge.pt"
@@ -140,15 +141,14 @@ class Samples:
             huge_bytes(self.bytes)
         self.noise = _kept(folder / "noise.pkl", lambda: pickle.dumps(random.Random(3).randbytes(64 << 20), 4))
         self.hostile = {
-            name: _kept(folder / "hostile" / f"{name.replace(' ', '-')}.pkl", lambda data=data: data)  # type: ignore[misc]
+            name: _kept(folder / "hostile" / f"{name.replace(' ', '-')}.pkl", partial(bytes, data))
             for name, data in hostile(self.forest.read_bytes()).items()
         }
 
 
-def _kept(path: Path, make: object) -> Path:
+def _kept(path: Path, make: Callable[[], bytes]) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        assert callable(make)
         path.write_bytes(make())
     return path
 

@@ -76,7 +76,9 @@ class Worker:
         self._process.wait()
 
 
-def in_process(contenders: dict[str, tuple[Worker, str, Sequence[Path], dict[str, object]]], runs: int) -> dict[str, Timed]:
+def in_process(
+    contenders: dict[str, tuple[Worker, str, Sequence[Path], dict[str, object]]], runs: int
+) -> dict[str, Timed]:
     """Run each contender's task `runs` times, taking turns."""
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _ in range(runs):
@@ -89,7 +91,9 @@ def in_process(contenders: dict[str, tuple[Worker, str, Sequence[Path], dict[str
             timed[name] = Timed((), (), failed[0])
         else:
             timed[name] = Timed(
-                tuple(answer["cpu"] for answer in given), tuple(answer["wall"] for answer in given), given[-1]["results"]
+                tuple(answer["cpu"] for answer in given),
+                tuple(answer["wall"] for answer in given),
+                given[-1]["results"],
             )
     return timed
 
