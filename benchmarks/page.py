@@ -57,7 +57,7 @@ def as_page(rows: Sequence[Row], seen: dict[str, dict[str, str]], versions: dict
         + ".",
         "Each tool runs in an environment of its own as its users install it, ours from the wheel. Runs are",
         "interleaved, the page cache is warm, ratios are of the smallest CPU times; CPU minimum / CPU median / wall",
-        "minimum are given. A scanner that reads less is quicker: what each said of the same kind of files stands below.",
+        "minimum are given. A scanner that reads less is quicker: what each said of such files stands below.",
         "",
         "![Ratios and goals](benchmarks.svg)",
         "",
