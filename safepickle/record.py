@@ -33,14 +33,21 @@ class Record:
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[tuple[Any, ...]] = ()
+    _required: ClassVar[int] = 0
 
     def __init_subclass__(cls) -> None:
         own = tuple(name for name in cls.__annotations__ if name[0] != "_" and name not in cls._fields)
         cls._fields = cls._fields + own
+        cls._defaults = tuple(getattr(cls, name, None) for name in cls._fields)
+        cls._required = max((i for i, name in enumerate(cls._fields, 1) if not hasattr(cls, name)), default=0)
 
     def __init__(self, *values: Any, **named: Any) -> None:
         cls = type(self)
         fields = cls._fields
+        if not named and cls._required <= len(values) <= len(fields):  # as most are made, and the quick way
+            self.__dict__.update(zip(fields, values + cls._defaults[len(values) :], strict=True))
+            return
         if len(values) > len(fields):
             raise TypeError(f"{cls.__name__} takes {len(fields)} fields, got {len(values)}")
         state = self.__dict__
