@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, SWITCHES, root_kind
+from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING, SWITCHES, root_kind
 
 from .components import components
 from .graph import Edge, Graph, Node, Way, argument
@@ -264,7 +264,8 @@ class Evaluation:
     def flow(self, kind: str, source: str, way: Way) -> None:
         """Note that a source reaches a kind of sink, if that is news or nearer."""
         if way[0] > MAX_FLOW:
-            self.reach(kind, way)
+            if kind != "call":
+                self.reach(kind, way)
             return
         if source.endswith(CONTENT):
             if kind not in RUNNING:
@@ -352,6 +353,7 @@ class Evaluation:
         base, _, name = source.partition(".")
         position = int(base[1:])
         given: list[str] = []
+        binding: Call | None = None
         if edge.captured is not None and position in edge.captured:
             given += edge.captured[position] if edge.through < 0 else ()
         elif not (position == 0 and edge.shift):
@@ -359,10 +361,22 @@ class Evaluation:
                 given += atoms
         elif edge.receiver[:1] == "c" and name and "." not in edge.receiver:
             given += self._held(int(edge.receiver[1:]), name)
+            binding = self.calls[int(edge.receiver[1:])]
         for atom in given:
-            if atom[0] in "gdkp":
-                for inner in self.analysis.graph.handed(self.node, _attributed(atom, name, position, edge)):
-                    self._back(number, inner, depth)
+            self._hand(number, _attributed(atom, name, position, edge), depth, binding)
+
+    def _hand(self, number: int, atom: str, depth: int, binding: Call | None = None) -> None:
+        """What an atom stands for is called by what call `number` calls, with the arguments of `binding` too."""
+        if atom[0] in "gdkp":
+            for inner in self.analysis.graph.handed(self.node, atom):
+                self._back(number, inner, depth, binding)
+        elif atom[0] == "c" and "." not in atom:
+            carrier = self.calls[int(atom[1:])]
+            for atoms in carrier.given():
+                for held in atoms:
+                    if held[0] in "gdk":
+                        for inner in self.analysis.graph.handed(self.node, held):
+                            self._back(number, inner, depth + 1, carrier)
 
     def _held(self, number: int, name: str) -> Iterator[str]:
         """Atoms that went into a field of the instance that a call makes."""
@@ -373,14 +387,14 @@ class Evaluation:
                         for atoms in argument(self.calls[number], edge.node.function, int(source[1:]), edge.shift):
                             yield from atoms
 
-    def _back(self, number: int, inner: Edge, depth: int) -> None:
+    def _back(self, number: int, inner: Edge, depth: int, binding: Call | None) -> None:
         """A function handed over is called, with whatever else is passed there."""
         call = self.calls[number]
         given: set[str] = set()
-        for atoms in call.given():
+        for atoms in (*call.given(), *(binding.given() if binding else ())):
             given |= self.sources(atoms)
         if inner.node is None:
-            kind = kind_at(inner.name, call) if root_kind(inner.name) else ""
+            kind = kind_at(inner.name, call) if root_kind(inner.name) and inner.name not in PREPARING else ""
             if kind:
                 self.reach(kind, (depth + 1, number, inner.name))
                 for source in given:
@@ -390,8 +404,12 @@ class Evaluation:
             self.reach(kind, (way[0] + depth + 1, number, inner.node))
         for (kind, source), way in list(inner.node.flows.items()):
             names = [inner.node.function.parameters[item] for item in inner.node.guards.get((kind, source), ())]
-            if any(call.keywords.get(name) == ("sFalse",) for name in names):
+            bound = binding.keywords if binding else {}
+            passed = [call.keywords.get(name, bound.get(name, ())) for name in names]
+            if ("sFalse",) in passed:
                 continue
+            given_by = [int(atoms[0][1:]) for atoms in passed if len(atoms) == 1 and atoms[0][1:].isdigit()]
+            self.guards = self.node.function.falsy.intersection(given_by) if len(given_by) == 1 else NEEDS_NOTHING
             if inner.captured and int(source.partition(".")[0][1:]) in inner.captured:
                 own: Iterable[str] = self.mapped(number, inner, source) if inner.through < 0 else ()
             elif inner.shift and source.startswith("p0"):
@@ -400,9 +418,12 @@ class Evaluation:
                 own = given
             for item in own:
                 self.flow(kind, item, (way[0] + depth + 1, number, inner.node))
+        self.guards = NEEDS_NOTHING
 
     def _native(self, number: int, call: Call, edge: Edge) -> None:
         name = edge.name
+        if name in PREPARING:
+            return
         if root_kind(name):
             kind = kind_at(name, call)
             self.reach(kind, (1, number, name))
@@ -449,9 +470,7 @@ class Evaluation:
                     if atom[0] in "pc" and ("." not in atom or self._is_value(atom)):
                         for source in self.sources((atom,)):
                             self.flow("call", source, (1, number, entry.name))
-                    if atom[0] in "gdkp":
-                        for inner in self.analysis.graph.handed(self.node, atom):
-                            self._back(number, inner, 1)
+                    self._hand(number, atom, 1)
 
     def _is_value(self, atom: str) -> bool:
         items = self.analysis.graph.resolver.objects(self.node.function, self.node.own, atom)

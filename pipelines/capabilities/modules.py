@@ -158,7 +158,7 @@ class ModuleScope:
         original = value
         for item in reversed(decorators):
             if _last(item) not in _TRANSPARENT:
-                value = scope.call(item, item.lineno, evaluate(scope, item), [value])
+                value = scope.call(None, item.lineno, evaluate(scope, item), [value])
         return value | original
 
     def define_class(self, scope: Scope, node: ast.ClassDef) -> Value:

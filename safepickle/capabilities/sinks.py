@@ -92,6 +92,10 @@ ARGUMENTS: dict[str, tuple[int | str, ...]] = {
 }  # fmt: skip
 """Arguments of a root sink that matter, by position and keyword; of others every argument does."""
 
+PREPARING = frozenset(["builtins.compile"])
+"""Root sinks that do nothing until another one uses their result: not what calls them reaches something, but what
+runs the result. (``ast.parse`` is such a call.)"""
+
 MODES: dict[str, tuple[int, str]] = {"builtins.open": (1, "mode"), "io.open": (1, "mode"), "io.FileIO": (1, "mode")}
 """Root sinks that only read when the argument at this position or of this keyword says so, or is left out."""
 

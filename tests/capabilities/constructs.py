@@ -546,4 +546,49 @@ def good(x):
         "bad",
         "good",
     ),
+    "a switch that a partial passes on": (
+        """
+from _functools import partial
+def read(x, *, trust=False):
+    return eval(x) if trust else x
+def through(x, *, trust=False):
+    again = partial(read, trust=trust)
+    return list(map(again, x))
+def bad(x):
+    return through(x, trust=True)
+def good(x):
+    return through(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a decorator that makes decorators": (
+        """
+def running(code):
+    def decorate(function):
+        exec(code)
+        return function
+    return decorate
+def bad(x):
+    @running(x)
+    def inner():
+        pass
+@running("pass")
+def good(x):
+    return x
+""",
+        "bad",
+        "good",
+    ),
+    "text that is only parsed": (
+        """
+import ast
+def bad(x):
+    exec(compile(x, "f", "exec"))
+def good(x):
+    return compile(x, "f", "exec", 1024)
+""",
+        "bad",
+        "good",
+    ),
 }
