@@ -11,7 +11,8 @@
 ``ilist``   an instance of a builtin type
 ``sabc``    the literal string ``abc``
 ``u.run``   an attribute of ``super()``
-``~p2``     something made from ``p2`` (joined, formatted, converted), no longer the thing itself
+``~p2``     something made from ``p2`` (joined, formatted, converted), no longer the thing itself; ``~p2.`` is an
+            attribute of that
 ========== ==========================================================================================
 """
 
@@ -61,7 +62,7 @@ def attribute(value: Iterable[str], name: str) -> Value:
         elif head == "s":
             found.add(f"istr.{name}")
         else:
-            found.add(atom)
+            found.add(atom if atom[-1] == "." else atom + ".")
     return frozenset(found)
 
 

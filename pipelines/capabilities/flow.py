@@ -19,12 +19,11 @@ from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING
 
 from .components import components
 from .graph import Edge, Graph, Node, Way, argument
+from .origins import CONTENT, NONE, Origins, Sources
 from .program import NEEDS_NOTHING, Atoms, Call
 from .records import NativeCallable
 from .roots import contained, kind_at, matters
 
-Sources = frozenset[str]
-NONE: Sources = frozenset()
 _PLAIN = frozenset(["__setattr__", "__class__", "__delitem__", "__setitem__"])
 """Changes of something that nobody consults; of what matters they are root sinks."""
 MAX_ROUNDS = 40
@@ -33,12 +32,7 @@ MAX_ATTRIBUTES = 8
 MAX_FLOW = 8
 """Calls through which a flow is claimed. Each call widens what an argument may be, and beyond these a way that no
 argument takes is likelier than one that it does; that the sink is reached is told from any depth."""
-CONTENT = "<content>"
-"""Attribute that stands for what a file in memory holds: it can be run or loaded, and is no path and no address."""
-IN_MEMORY = frozenset(["_io.BytesIO", "_io.StringIO", "io.BytesIO", "io.StringIO"])
 RUNNING = frozenset(["exec", "deserialize"])
-TELLING_NOTHING = frozenset(["sys._getframe", "sys.exc_info", "sys._current_frames"])
-"""Functions in C whose result holds nothing of their arguments, though it is no plain number."""
 
 
 class Analysis:
@@ -67,16 +61,12 @@ def _settle(part: list[Node], graph: Graph) -> None:
         node.opaque = opaque
 
 
-class Evaluation:
+class Evaluation(Origins):
     """One look at one node, from what is known of those that it calls."""
 
     def __init__(self, analysis: Analysis, node: Node) -> None:
+        super().__init__(node)
         self.analysis = analysis
-        self.node = node
-        self.calls = node.function.calls
-        self.stores = dict(node.stores)
-        self.results: list[Sources | None] = [None] * len(self.calls)
-        self.fields: dict[tuple[str, str], Sources] = {}
         self.changed = False
         self.unknown = 0
         self._used: frozenset[int] | None = None
@@ -94,8 +84,7 @@ class Evaluation:
             for kind, way in list(imported.reaches.items()):
                 self.reach(kind, (way[0] + 1, -line, imported))
         if self._store_late():
-            self.results = [None] * len(self.calls)
-            self.fields = {}
+            self.forget()
             self.unknown = 0
             for number in range(len(self.calls)):
                 self._call(number)
@@ -125,122 +114,6 @@ class Evaluation:
                 changed |= self._store(name, self.sources(atoms))
         return changed or self.stores != self.node.stores
 
-    def sources(self, atoms: Iterable[str]) -> Sources:
-        """The sources that any of some atoms comes from."""
-        found: set[str] = set()
-        for atom in atoms:
-            head = atom[0]
-            if head == "~":
-                atom = atom[1:]
-                head = atom[0]
-            if head == "p":
-                found |= self._of_parameter(atom)
-            elif head == "c":
-                base, _, path = atom.partition(".")
-                found |= self.of_field(base, path.partition(".")[0]) if path else self.of_result(int(base[1:]))
-            elif head == "k":
-                for captured in self.node.function.closures[int(atom.partition(".")[0][1:])][1].values():
-                    found |= self.sources(item for item in captured if item[0] != "k")
-        return frozenset(found)
-
-    def _of_parameter(self, atom: str) -> set[str]:
-        base, _, path = atom.partition(".")
-        if not path:
-            return {base}
-        name = path.partition(".")[0]
-        if name in ("__class__", "__code__"):
-            return set()  # what class a value has says nothing of the value; who gives a function has its code
-        source = f"{base}.{name}"
-        if base == "p0" and self.stores:
-            return {source} | self.stores.get(name, NONE) | self.stores.get("*", NONE)
-        return {source}
-
-    def of_result(self, number: int) -> Sources:
-        """The sources that the result of a call is made from."""
-        found = self.results[number]
-        if found is not None:
-            return found
-        self.results[number] = NONE
-        call = self.calls[number]
-        edges = self.node.edges[number]
-        answer: set[str] = set()
-        opaque = not edges or number in self.node.called
-        for edge in edges:
-            if edge.node is not None and edge.receiver not in ("*", "**"):
-                for source in edge.node.returns:
-                    answer |= self.mapped(number, edge, source)
-            else:
-                opaque = True
-        if opaque and not (len(edges) == 1 and edges[0].name in TELLING_NOTHING):
-            for atoms in call.given():
-                answer |= self.sources(atoms)
-            answer |= self.sources(atom.rpartition(".")[0] or atom for atom in call.callee if atom[0] in "pc~")
-        if any(edge.name in IN_MEMORY for edge in edges):
-            answer = {f"{source.partition('.')[0]}.{CONTENT}" for source in answer}
-        self.results[number] = frozenset(answer)
-        return frozenset(answer)
-
-    def of_field(self, base: str, name: str) -> Sources:
-        """The sources in attribute `name` of the result of a call, when that makes an instance."""
-        known = self.fields.get((base, name))
-        if known is not None:
-            return known
-        self.fields[base, name] = NONE
-        answer = self.fields[base, name] = self._of_field(base, name)
-        return answer
-
-    def _of_field(self, base: str, name: str) -> Sources:
-        number = int(base[1:])
-        edges = self.node.edges[number]
-        makers = [edge for edge in edges if edge.receiver == "*" and edge.node is not None]
-        found: set[str] = set()
-        for store, attribute, atoms in self.node.function.stores:
-            if store == base and attribute in (name, "*"):
-                found |= self.sources(atoms)
-        if not makers or len(makers) < len(edges):
-            return self.of_result(number) | found
-        for edge in makers:
-            assert edge.node is not None
-            for source in edge.node.stores.get(name, NONE) | edge.node.stores.get("*", NONE):
-                if not source.startswith("p0"):
-                    found |= self.mapped(number, edge, source)
-        return frozenset(found)
-
-    def mapped(self, number: int, edge: Edge, source: str) -> Sources:
-        """The node's own sources for one of a callee's."""
-        assert edge.node is not None
-        call, callee = self.calls[number], edge.node.function
-        base, _, name = source.partition(".")
-        position = int(base[1:])
-        if edge.captured is not None and position in edge.captured:
-            return self._captured(edge, position, name)
-        if position == 0 and edge.shift:
-            return self._received(number, edge, name)
-        found: set[str] = set()
-        for atoms in argument(call, callee, position, edge.shift):
-            found |= self.sources(_attributes(atoms, name) if name else atoms)
-        return frozenset(found)
-
-    def _received(self, number: int, edge: Edge, name: str) -> Sources:
-        receiver = edge.receiver
-        if receiver == "**":
-            return self.sources(atom for atoms in self.calls[number].given() for atom in atoms)
-        if receiver in ("", "*"):
-            return NONE
-        return self.sources(_attributes((receiver,), name) if name else (receiver,))
-
-    def _captured(self, edge: Edge, position: int, name: str) -> Sources:
-        atoms = (edge.captured or {})[position]
-        if edge.through < 0:
-            return self.sources(_attributes(atoms, name) if name else atoms)
-        found: set[str] = set()
-        for maker in self.node.edges[edge.through]:
-            if maker.node is not None and maker.captured is None:
-                for atom in atoms:
-                    if atom.lstrip("~")[0] == "p":
-                        found |= self.mapped(edge.through, maker, atom.lstrip("~").split(".")[0])
-        return frozenset(found)
-
     def _call(self, number: int) -> None:
         call = self.calls[number]
         for edge in self.node.edges[number]:
@@ -251,7 +124,7 @@ class Evaluation:
         for item in self.node.called.get(number, ()):
             self._given(number, call, item[0], item)
         if not self.node.edges[number] and number not in self.node.called:
-            self.unknown += any(atom[0] in "g~" or "." not in atom for atom in call.callee)
+            self.unknown += any(atom[0] == "g" or (atom[-1] != "." and "." not in atom) for atom in call.callee)
 
     def _given(self, number: int, call: Call, kind: str, item: tuple[object, ...]) -> None:
         """A call of something that the caller supplies, or that is not known."""
@@ -456,7 +329,7 @@ class Evaluation:
         if tail in _PLAIN or head in CONTAINERS or head in SWITCHES or head in self.analysis.native:
             return True
         known = self.analysis.graph.resolver.native_names(name.partition(".")[0])
-        return bool(root_kind(head)) or (head.count(".") > 0 and bool(known)) or head == "builtins"
+        return bool(root_kind(head)) or (bool(known) and ("." in head or tail[0] == "_")) or head == "builtins"
 
     def _described(self, number: int, call: Call, entry: NativeCallable) -> None:
         for kind, parameter in entry.reaches:
@@ -504,11 +377,6 @@ class Evaluation:
             if full in CONTAINERS:
                 for source in self.sources(atoms):
                     self.flow("tamper", source, (1, 0, full))
-
-
-def _attributes(atoms: Iterable[str], name: str) -> list[str]:
-    """An attribute of each atom, as far as sources tell attributes apart."""
-    return [atom if "." in atom or atom[0] not in "pc" else f"{atom}.{name}" for atom in atoms]
 
 
 def _attributed(atom: str, name: str, position: int, edge: Edge) -> str:

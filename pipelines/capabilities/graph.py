@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .objects import Object, Resolver
+from .names import Object
+from .objects import Resolver
 from .program import Atoms, Call, Class, Function
 
 CALLED = 99

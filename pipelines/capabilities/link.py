@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from safepickle.capabilities.sinks import KINDS, root_kind
 
+from .bindings import bind_classes
 from .flow import Analysis
 from .graph import CALLED, IMPLICIT, Edge, Graph, Node, Way
-from .objects import Object, Objects, Resolver
+from .names import Object, Objects
+from .objects import Resolver
 from .program import Class, Module, Program
 from .records import NativeCallable, Reach, Row, Step
 from .summary import PackageSummary
@@ -38,7 +40,7 @@ def link(summaries: Iterable[PackageSummary], native: Mapping[str, NativeCallabl
     """
     program = Program(summaries)
     resolver = Resolver(program, native)
-    resolver.bind_classes()
+    bind_classes(resolver)
     graph = Graph(resolver)
     for function in list(program.functions()):
         graph.node(function, function.owner)
