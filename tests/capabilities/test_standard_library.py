@@ -13,7 +13,8 @@ from pipelines.capabilities.precision import flowing
 from pipelines.capabilities.records import Row
 from pipelines.capabilities.summary import analyse
 
-MODULES = """_collections_abc _weakrefset abc cProfile code collections contextlib copyreg fractions functools imaplib linecache numbers operator
+MODULES = """_collections_abc _weakrefset abc cProfile code collections contextlib copyreg fractions functools imaplib
+linecache numbers operator
 pathlib profile reprlib runpy shutil timeit tokenize trace warnings weakref""".split()
 
 
