@@ -160,7 +160,7 @@ class Run:
             if isinstance(function, str):
                 return getattr(self, function)(arguments, keywords, via)
             return function(*arguments, **keywords)
-        except (TypeError, ValueError, LookupError, ArithmeticError):
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
             return None  # the unpickler would raise here, or an argument is unknown
 
     def _by_last_part(
@@ -220,7 +220,7 @@ class Run:
         if getter.name.endswith("itemgetter"):
             found = [self._getitem((owner, key), {}, via) for key in getter.bound]
         else:
-            found = [resolving.static_attribute(path, owner) for path in getter.bound if isinstance(path, str)]
+            found = [resolving.static_attribute(path, owner) for path in getter.bound]
         return found[0] if len(found) == 1 else tuple(found)
 
     def _getitem(self, arguments: tuple[Any, ...], keywords: dict[str, Any], via: tuple[str, ...]) -> Any:
@@ -280,7 +280,7 @@ class Run:
         if isinstance(value, Instance) and value.callee in _ON_DEMAND and isinstance(value.arguments, tuple):
             try:
                 found = _ON_DEMAND[value.callee](*value.arguments)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, AttributeError, LookupError):
                 return value
             return value if found is None else found
         return value

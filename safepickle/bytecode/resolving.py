@@ -93,8 +93,10 @@ def entries(namespace: Any) -> list[tuple[Any, Any]]:
     return []
 
 
-def static_attribute(path: str, owner: Any) -> Any:
-    """Attribute after attribute, as ``operator.attrgetter(path)`` looks them up."""
+def static_attribute(path: Any, owner: Any) -> Any:
+    """Attribute after attribute, as ``operator.attrgetter(path)`` looks them up; None where `path` is no text."""
+    if not isinstance(path, str):
+        return None
     for name in path.split("."):
         owner = attribute(owner, name)
         if owner is None:

@@ -230,3 +230,11 @@ def test_bytes_behind_a_stream_stay_a_matter_of_course() -> None:
     for tail in (b"hello", b"\0\0\0\0", b"junk and more of it", b"h\x05k", b"x" * 1000):
         found = trace_bytes(b"\x80\x02N." + tail)
         assert found.complete, tail
+
+
+@pytest.mark.parametrize("path", [b"]", b"}", b"(K\x01t", b"N"])
+def test_an_attribute_path_that_is_no_text_hides_no_call(path: bytes) -> None:
+    resolved = b"cxmlrpc.server\nresolve_dotted_attribute\n(cjson\nloads\n" + path + b"tR0"
+    file = trace_bytes(b"\x80\x02" + resolved + b"cos\nsystem\nX\x0a\0\0\0echo inert\x85R.")
+    assert {call.callee.name for stream in file.streams for call in stream.calls} >= {"os.system"}
+    assert not {oddity.kind for oddity in file.oddities} & {"internal-error"}

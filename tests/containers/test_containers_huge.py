@@ -25,7 +25,8 @@ MEASURED = """
 import resource, sys
 from safepickle.scan import Scanner
 scanner = Scanner()
-scanner.scan_path(sys.argv[1])
+for _ in range(3):  # what the model lays out when it is used again is not this file's
+    scanner.scan_path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF)
 report = scanner.scan_path(sys.argv[2])
 after = resource.getrusage(resource.RUSAGE_SELF)
