@@ -296,8 +296,12 @@ class Run:
                         self.consume(argument, (*via, value.callee), depth - 1)
         elif isinstance(value, (tuple, list, Shared)) and depth > 0:
             items = value.items if isinstance(value, Shared) else value
-            if any(isinstance(item, (Instance, tuple, list, Shared)) for item in items[:64]):
-                for item in items[:64]:
+            for item in items[:64]:
+                if isinstance(item, (Instance, tuple, list, Shared)):
+                    self.left -= 1
+                    if self.left < 0:
+                        self.cut = True
+                        break
                     self.consume(item, via, depth - 1)
         return value
 

@@ -19,7 +19,7 @@ from time import monotonic
 
 from safepickle.bytecode.carried import BEGINNINGS, DIGITS, may_carry
 from safepickle.bytecode.literals import CLASSES, looks_like, looks_like_bytes
-from safepickle.bytecode.made import Extension
+from safepickle.bytecode.made import Extension, weight
 from safepickle.bytecode.names import canonical, is_stdlib, shortened
 from safepickle.bytecode.values import (
     UNKNOWN,
@@ -96,6 +96,8 @@ MAX_PLANTED = cython.declare(cython.longlong, 4_096)
 """Methods that BUILD plants, and extension codes, of one stream."""
 ARENA = 480 << 20
 """Bytes of all arrays of a machine, at the most."""
+MAX_TAKEN = cython.declare(cython.longlong, 1 << 20)
+"""Characters of literals that one :meth:`Machine.value` reads, but for the last of them."""
 DEPTH = 10
 """Levels of calls and containers that the evaluation of a call looks at."""
 VALUES = 1_024
@@ -246,6 +248,7 @@ class Machine:
     has_carriers = cython.declare(cython.bint)
     folded = cython.declare(cython.longlong)
     room = cython.declare(cython.longlong)
+    taken = cython.declare(cython.longlong)
     work = cython.declare(cython.longlong)
     max_work = cython.declare(cython.longlong)
     arena = cython.declare(cython.longlong)
@@ -331,6 +334,7 @@ class Machine:
         self.has_carriers = False
         self.folded = 0
         self.room = 0
+        self.taken = 0
         self.work = 0
         self.max_work = 8_000_000 + 8 * (end - start)
         self.arena = 0
@@ -1745,10 +1749,10 @@ class Machine:
         if isinstance(value, Reference):
             if value.name in self.carriers:
                 self.has_carriers = True
-            self.folded += 64 + len(value.name)
+            self.folded += weight(value)
             steps = (*value.steps, name)[:8]
             return self._object(Reference(value.kind, shortened(value.name), steps, value.bound, value.keywords))
-        self.folded += 64 + (len(value) if isinstance(value, (str, bytes, list, tuple)) else 0)
+        self.folded += weight(value)
         return self._object(Literal(value, (*self._steps(arguments, 3), name)[:8]))
 
     @cython.cfunc
@@ -1770,6 +1774,9 @@ class Machine:
     def _lifted(self, value: object, depth: cython.int) -> cython.int:
         """Abstract value of a Python value that :meth:`value` gave or `fold` computed."""
         node: cython.int = UNKNOWN_SCALAR
+        self.work += 16
+        if self.work > self.max_work:
+            return UNKNOWN_SCALAR
         if isinstance(value, Instance):
             return value.node if value.node >= 0 else UNKNOWN_SCALAR
         if isinstance(value, Reference):
@@ -2033,6 +2040,7 @@ class Machine:
         """Python value of an abstract one where it is a literal; other things become
         :class:`~.values.Reference`, :class:`~.values.Instance` or :data:`~.values.UNKNOWN`."""
         self.room = VALUES
+        self.taken = 0
         return self._value(value, depth)
 
     @cython.cfunc
@@ -2043,7 +2051,10 @@ class Machine:
         if tag == INT:
             return self._number(value)
         if tag == TEXT or tag == BYTES:
+            if self.taken > MAX_TAKEN:
+                return UNKNOWN
             literal = self.literal(value)
+            self.taken += len(literal)
             self.work += len(literal) >> 6
             return bytearray(literal) if self.buffer[self._offset(value)] == 0x96 else literal
         if tag == SCALAR:
@@ -2053,7 +2064,12 @@ class Machine:
             return Reference(kind, name, steps)
         if tag == OBJECT:
             entry = self.objects[value >> 3]
-            return entry.value if isinstance(entry, Literal) else entry
+            if isinstance(entry, Literal):
+                if isinstance(entry.value, (list, tuple)):
+                    self.room -= len(entry.value) >> 4
+                    self.work += len(entry.value)
+                return entry.value
+            return entry
         if depth <= 0 or self.room < 0:
             return UNKNOWN
         kind, kept, cut = self.parts(value)

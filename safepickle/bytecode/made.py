@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from . import pure
-from .decoding import LONGEST
 from .names import candidates, canonical
 from .resolving import entries
-from .values import Reference, Shared
+from .values import Instance, Reference, Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,20 +13,41 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_HEAVIEST = 1 << 22
+MOST_BOUND = 64
+"""Arguments that a carrier holds, by position or by name."""
+
+
 def is_known(value: Any) -> bool:
     """Whether a result is a reference, or a literal with nothing unknown in it."""
-    if isinstance(value, Reference):
-        return True
-    if isinstance(value, (list, tuple)):
-        return len(value) <= LONGEST and all(is_known(item) for item in value)
-    return value is not None and pure.known(value)
+    return value is not None and pure.known(value, Reference)
 
 
 def bound(target: Any, *owner: Any) -> Any:
     """A function bound to an object; the function itself where that is None."""
     if isinstance(target, Reference) and owner and owner[0] is not None:
-        return Reference("carrier", target.name, target.steps, (*target.bound, owner[0]), target.keywords)
+        return Reference("carrier", target.name, target.steps, (*target.bound, owner[0])[:MOST_BOUND], target.keywords)
     return target
+
+
+def weight(value: Any) -> int:
+    """Bytes that a value takes, about; what is remembered of a stream is bounded by it."""
+    pending = [value]
+    total = 0
+    while pending and total < _HEAVIEST:
+        item = pending.pop()
+        total += 64
+        if isinstance(item, (str, bytes, bytearray)):
+            total += len(item)
+        elif isinstance(item, Instance):
+            pending += (item.arguments, item.state)
+        elif isinstance(item, Reference):
+            pending += (item.bound, item.keywords)
+        elif isinstance(item, Shared):
+            pending += item.items
+        elif isinstance(item, (tuple, list, dict)):
+            pending += item.values() if isinstance(item, dict) else item
+    return total
 
 
 def partial(target: Any, *bound: Any, **keywords: Any) -> Reference | None:
@@ -35,7 +55,10 @@ def partial(target: Any, *bound: Any, **keywords: Any) -> Reference | None:
     if not isinstance(target, Reference) or not target.name:
         return None
     bound = tuple(Shared("list", item, []) if isinstance(item, list) else item for item in (*target.bound, *bound))
-    return Reference("carrier", target.name, target.steps, bound, {**(target.keywords or {}), **keywords})
+    named = {**(target.keywords or {}), **keywords}
+    if len(bound) > MOST_BOUND or len(named) > MOST_BOUND:
+        return None  # a chain of partials would take memory by its square
+    return Reference("carrier", target.name, target.steps, bound, named)
 
 
 def named_arguments(names: Any) -> dict[str, Any]:

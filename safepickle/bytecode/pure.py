@@ -38,23 +38,36 @@ _OPERATORS = """
 """
 
 
-def known(value: Any, depth: int = 6) -> bool:
-    """Whether a value is a literal with nothing unknown in it, of an ordinary length."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return len(value) <= LONGEST
-    if isinstance(value, int):
-        return value.bit_length() <= 8 * LONGEST
-    if isinstance(value, (list, tuple)):
-        return depth > 0 and len(value) <= LONGEST and all(known(item, depth - 1) for item in value)
-    if isinstance(value, dict):
-        return depth > 0 and len(value) <= LONGEST and all(known(item, depth - 1) for item in value.values())
-    return value is None or isinstance(value, float)
+def known(value: Any, also: type | None = None) -> bool:
+    """Whether a value is a literal with nothing unknown in it, of an ordinary length.
+
+    Containers may share their items, so that all of them are counted; `also` is a type that may be among them.
+    """
+    pending = [value]
+    left = LONGEST
+    while pending:
+        item = pending.pop()
+        if isinstance(item, (str, bytes, bytearray)):
+            if len(item) > LONGEST:
+                return False
+        elif isinstance(item, int):
+            if item.bit_length() > 8 * LONGEST:
+                return False
+        elif isinstance(item, (list, tuple, dict)):
+            left -= len(item)
+            if left < 0:
+                return False
+            pending.extend(item.values() if isinstance(item, dict) else item)
+        elif item is not None and not isinstance(item, float) and (also is None or not isinstance(item, also)):
+            return False
+    return True
 
 
 def evaluate(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None) -> Any:
     """The literal that a function of :data:`FUNCTIONS` gives, None where it gives none that is known."""
     if not known(arguments) or (keywords and not known(keywords)):
         return None
+    arguments = tuple([bytes(item) if isinstance(item, bytearray) else item for item in arguments])
     try:
         value = function(*arguments, **keywords) if keywords else function(*arguments)
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, EOFError):
@@ -68,7 +81,6 @@ def _method(owner: type, name: str) -> Callable[..., Any]:
     function = getattr(owner, name)
 
     def apply(*arguments: Any) -> Any:
-        arguments = tuple(bytes(item) if isinstance(item, bytearray) else item for item in arguments)
         value = function(*arguments)
         return list(value) if isinstance(value, (type({}.keys()), type({}.values()), type({}.items()))) else value
 

@@ -13,6 +13,7 @@ import codecs
 import functools
 import lzma
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -466,6 +467,12 @@ BOMBS: dict[str, Push] = {
     "a range": do("builtins.list", do("builtins.range", 999_999_999)),
     "a compressed literal": do("zlib.decompress", zlib.compress(bytes(1 << 24))),
     "to_bytes": do("builtins:int.to_bytes", 1, 999_999_999, "big"),
+    "repetition of a bytearray": do("operator.mul", lambda asm: asm.bytearray8(b"x"), 999_999_999),
+    "a wide percent of a bytearray": do("operator.mod", lambda asm: asm.bytearray8(b"%999999999d"), 1),
+    "tuples of tuples": functools.reduce(
+        lambda items, _: do("operator.mul", tuple_of(items), 4_000), range(8), value("x")
+    ),
+    "partials of partials": functools.reduce(lambda made, _: partial(made, "x" * 4_000), range(300), at("vendor.f")),
     "a chain of doubling": functools.reduce(lambda text, _: do("operator.mul", text, 2), range(64), value("x" * 64)),
 }
 
@@ -476,6 +483,18 @@ def test_a_literal_that_would_be_huge_is_not_computed(write: Push) -> None:
     (trace,) = trace_bytes(stream(write)).walk()
     assert trace.coverage.state == "complete"
     assert time.process_time() - began < 1
+
+
+def test_partials_of_partials_do_not_take_memory_by_their_square() -> None:
+    step = b"h\x00h\x01N\x86Rq\x010"
+    tracemalloc.start()
+    try:
+        found = trace_bytes(b"\x80\x04cfunctools\npartial\nq\x000cvendor\nf\nq\x010" + step * 5_000 + b"N.")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.walk()
+    assert peak < 64 << 20
 
 
 def test_nested_maps_end() -> None:
