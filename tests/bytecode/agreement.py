@@ -62,7 +62,10 @@ def disagreements(found: Found, observed: Observed) -> list[str]:
             continue
         by_start.setdefault(reading.start, []).append(reading)
         if trace is None:
-            if _counts_as_stream(reading) or (found.complete and reading.events and reading.end > 0):
+            # found from a later byte on, it may lack persistent ids, but no import and no call, and is not complete
+            if (_counts_as_stream(reading) and (found.complete or _lacking(found, reading))) or (
+                found.complete and reading.events and reading.end > 0
+            ):
                 problems.append(where + f"no stream for {reading.events}")
             continue
         problems.extend(where + problem for problem in _missing([trace, *_of_frames(trace)], reading))
@@ -109,6 +112,12 @@ def _counts_as_stream(reading: Reading) -> bool:
     """Bytes behind a stream count as another one only where they come to import something that can exist."""
     whole = reading.events if reading.end >= 0 else reading.events[:-1]
     return any(_could_exist(event) for event in whole)
+
+
+def _lacking(found: Found, reading: Reading) -> list[Event]:
+    """Imports and calls that are in no Trace at all; persistent ids aside."""
+    known = list(found.traces)
+    return [event for event in reading.events if event[1] != PERSISTENT and not _times(known, event)]
 
 
 def _could_exist(event: Event) -> bool:

@@ -30,7 +30,7 @@ def test_what_the_unpicklers_import_and_call_is_in_the_trace() -> None:
     opcodes: Counter[str] = Counter()
     loaded = 0
     with Oracle() as oracle:
-        for data, observed in oracle.read(streams(SEED, 2_500)):
+        for data, observed in oracle.read(streams(SEED, 5_000)):
             problems, executed = judged(data, observed, as_file=len(data) % 8 == 0)
             assert problems == [], data.hex()
             events.update(event[0] for reading in observed.readings for event in reading.events)
