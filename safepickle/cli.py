@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted; what was not reported was not scanned")
         return INTERRUPTED
     except OSError as error:
+        _forget_stdout()
         return _refuse(f"cannot write the report: {error.strerror or error}")
     except Exception as error:
         # A traceback is no answer, and neither is the exit code 1 that Python gives it: that means "malicious".

@@ -87,7 +87,7 @@ KEPT = cython.declare(cython.int, 24)
 KEPT_CALLABLES = cython.declare(cython.int, 48)
 """Items of one container up to which further callables are remembered; fits the six bits of a node's length."""
 MAX_OBJECTS = cython.declare(cython.longlong, 131_072)
-MAX_FOLDED = cython.declare(cython.longlong, 1 << 25)
+MAX_FOLDED = cython.declare(cython.longlong, 1 << 23)
 """Characters of all folded literals together."""
 MAX_SPARSE = cython.declare(cython.longlong, 1 << 20)
 MAX_HUGE = cython.declare(cython.longlong, 4_096)
