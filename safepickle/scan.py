@@ -6,12 +6,12 @@ import os
 from time import monotonic
 
 from .bytecode.region import Budget, Found, trace_region
-from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace
+from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace, flattened
 from .containers import open_file
 from .ensemble import Bundle, load
 from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Prevalence, extract
-from .findings import Finding, find, flattened
+from .findings import Finding, find
 from .limits import DEFAULT_LIMITS, Limits
 from .record import Record
 

@@ -15,7 +15,7 @@ from .opcodes import CODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, TypeVar
 
     R = TypeVar("R", bound=Record)
@@ -81,6 +81,13 @@ class Ref(Record):
     kind: str
     name: str = ""
     steps: tuple[str, ...] = ()
+
+
+def flattened(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+    """Descriptors and the items within them."""
+    for descriptor in descriptors:
+        yield descriptor
+        yield from flattened(descriptor.items)
 
 
 class Import(Record):

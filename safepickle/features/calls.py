@@ -10,13 +10,9 @@ from __future__ import annotations
 import sys
 from math import log1p
 
-from ..bytecode.trace import CARRIED, Call, Descriptor, Trace
+from ..bytecode.trace import CARRIED, Call, Descriptor, Trace, flattened
 from ..capabilities.sinks import KINDS, sink_kind
 from .prevalence import Prevalence, called, calls_result
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOOKS = ("shell", "code", "url", "path", "host", "dotted", "base64", "hex", "pickle", "bytecode", "text", "identifier")
 _TELLING = frozenset(("shell", "code", "url", "path", "host", "pickle", "bytecode", "base64", "hex"))
@@ -102,7 +98,7 @@ class _Row:
             self._persistent(call)
             return
         self._novel_callee(call, novelty)
-        for argument in _flatten(call.args):
+        for argument in flattened(call.args):
             self._argument(call, argument, novelty)
 
     def _kind_of_callee(self, call: Call) -> None:
@@ -171,9 +167,3 @@ def is_function(call: Call) -> bool:
     """Whether a call reads like a function's: a call of a name whose last part begins in lower case."""
     last = call.callee.name.rpartition(".")[2].lstrip("_")
     return call.opcode in ("REDUCE", "OBJ", "INST", CARRIED) and last[:1].islower()
-
-
-def _flatten(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
-    for descriptor in descriptors:
-        yield descriptor
-        yield from _flatten(descriptor.items)

@@ -2,6 +2,5 @@
 
 from .finding import SEVERITIES, Finding, place_text
 from .search import find
-from .wording import flattened
 
-__all__ = ["SEVERITIES", "Finding", "find", "flattened", "place_text"]
+__all__ = ["SEVERITIES", "Finding", "find", "place_text"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..bytecode.folding import FOLDABLE
+from ..bytecode.trace import flattened
 from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
 from ..capabilities.table import lookup
 from ..features.calls import is_function, is_stdlib
 from ..features.prevalence import CALL, Prevalence, called
 from .finding import Finding, place_text
-from .wording import LOOKS, expression, flattened
+from .wording import LOOKS, expression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..bytecode.trace import Call, Descriptor
 
 _ARGUMENTS = 4
@@ -22,13 +20,6 @@ _BRACKETS = {"tuple": ("(", ")"), "list": ("[", "]"), "set": ("{", "}"), "dict":
 _METHODS = {
     "BUILD": "__setstate__", "append": "append", "extend": "extend", "setitem": "__setitem__", "add": "add",
 }  # fmt: skip
-
-
-def flattened(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
-    """Descriptors and the items within them."""
-    for descriptor in descriptors:
-        yield descriptor
-        yield from flattened(descriptor.items)
 
 
 def expression(call: Call) -> str:
