@@ -21,6 +21,7 @@ from safepickle.bytecode.carried import BEGINNINGS, DIGITS, may_carry
 from safepickle.bytecode.literals import CLASSES, looks_like, looks_like_bytes
 from safepickle.bytecode.made import Extension, weight
 from safepickle.bytecode.names import canonical, is_stdlib, shortened
+from safepickle.bytecode.resync import read_across
 from safepickle.bytecode.values import (
     UNKNOWN,
     CallSite,
@@ -88,7 +89,7 @@ KEPT_CALLABLES = cython.declare(cython.int, 48)
 """Items of one container up to which further callables are remembered; fits the six bits of a node's length."""
 MAX_OBJECTS = cython.declare(cython.longlong, 131_072)
 MAX_FOLDED = cython.declare(cython.longlong, 1 << 23)
-"""Characters of all folded literals together."""
+"""Bytes that all folded values together take, about."""
 MAX_SPARSE = cython.declare(cython.longlong, 1 << 20)
 MAX_HUGE = cython.declare(cython.longlong, 4_096)
 """Memo keys beyond 63 bits, and endless names, that are remembered."""
@@ -643,10 +644,11 @@ class Machine:
 
     @cython.cfunc
     def _straddle(self) -> cython.void:
-        """The argument of the opcode before reaches over the end of a frame."""
+        """The argument of the opcode before reaches over the end of a frame, or lies behind it."""
         self.note("read-across-frame", self.opcode_at)
-        self.straddled = self.opcode_at
-        self.straddled_frame = self.frame_at, self.frame_end
+        if read_across(self.data, self.opcode_at, self.frame_end, self.end) not in (-1, self.frame_end):
+            self.straddled = self.opcode_at
+            self.straddled_frame = self.frame_at, self.frame_end
 
     @cython.ccall
     def note(self, kind: object, offset: cython.longlong, detail: object = "") -> cython.void:
@@ -1761,7 +1763,7 @@ class Machine:
         if outcome.cut:
             self.note("budget:calls", self.opcode_at)
         for opcode, reference, arguments in outcome.calls:
-            self.folded += 64
+            self.folded += 256
             if len(self.objects) >= MAX_OBJECTS or self.folded >= MAX_FOLDED:
                 self.note("budget:calls", self.opcode_at)
                 return

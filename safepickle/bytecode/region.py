@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CARRIERS = ArrayCarriers()
 _WHOLE_LITERAL = 1 << 28
 """Bytes of a literal in disguise that are decoded."""
+_WHOLE_STREAM = 1 << 26
+"""Bytes of a stream that is copied without what a reader loses."""
 INST = CODES["INST"]
 NODE_TAG = 5
 _UNREAD = ("unsupported-format", "decoder-missing", "zip-encrypted")
@@ -234,8 +236,11 @@ class _Region:
             position += len(chunk)
         return True
 
-    def _stream(self, position: int) -> tuple[Trace, Machine]:
-        """Trace of the stream at `position`, and the machine that has executed it."""
+    def _stream(self, position: int, frames: bool = True) -> tuple[Trace, Machine]:
+        """Trace of the stream at `position`, and the machine that has executed it.
+
+        With `frames`, what other readers make of frames that are too short is among the children.
+        """
         arrays: dict[int, int] = {}
         children: list[Trace] = []
 
@@ -249,36 +254,42 @@ class _Region:
         if arrays:
             children.extend(self._second_reading(position, min(arrays)))
         children.extend(self._children(machine))
-        children.extend(self._reading_of_frames(machine, position, bool(reason)))
+        if frames:
+            children.extend(self._readings_of_frames(machine, position))
         return self._trace(machine, position, reason, tuple(children), arrays), machine
 
-    def _reading_of_frames(self, machine: Machine, position: int, stopped: bool) -> list[Trace]:
-        """What the unpickler in C makes of a stream in a file: it loses the rest of a frame that is too short.
+    def _readings_of_frames(self, machine: Machine, position: int) -> list[Trace]:
+        """What the unpickler in C makes of a stream in a file: it loses the rest of each frame that is too short.
 
         What it wants to read in one go and is not all in the frame, it reads from behind the frame.
         """
-        opcode, (frame, frame_end) = machine.straddled, machine.straddled_frame
-        if opcode < 0 and stopped and machine.stopped_at < machine.frame_end:
-            opcode, frame, frame_end = machine.stopped_at, machine.frame_at, machine.frame_end
-        lost = read_across(self.data, opcode, frame_end, self.end) if opcode >= 0 else -1
-        if lost < 0 or frame_end >= self.end:
-            return []
-        if self.budget.depth <= 0 or self.end - position > _WHOLE_LITERAL:
-            machine.note("budget:depth", opcode)
-            return []
-        length = (lost - frame - 9).to_bytes(8, "little")  # so that the frame ends where its rest was lost
-        left = b"".join(
-            (self.data[position : frame + 1], length, self.data[frame + 9 : lost], self.data[frame_end : self.end])
-        )
-        place = (*self.place, ("frame", str(frame_end - self.start)))
-        self.budget.depth -= 1
-        try:
-            inner = _Region(left, 0, len(left), place, self.budget, self.unwrap)
-            trace = inner._stream(0)[0]
-            self.effort += inner.effort
-        finally:
-            self.budget.depth += 1
-        return [trace] if trace.imports or trace.calls else []
+        found: list[Trace] = []
+        region, current = self, machine
+        for reading in range(self.budget.depth + 1):
+            opcode, (frame, frame_end) = current.straddled, current.straddled_frame
+            if opcode < 0 and not current.at_stop and current.stopped_at < current.frame_end:
+                opcode, frame, frame_end = current.stopped_at, current.frame_at, current.frame_end
+            lost = read_across(region.data, opcode, frame_end, region.end) if opcode >= 0 else -1
+            if lost < 0 or lost == frame_end or frame_end >= region.end:
+                break
+            if reading == self.budget.depth or region.end - position > _WHOLE_STREAM:
+                machine.note("budget:depth", max(machine.straddled, machine.start))
+                break
+            length = (lost - frame - 9).to_bytes(8, "little")  # so that the frame ends where its rest was lost
+            view = memoryview(region.data)
+            left = b"".join((view[position : frame + 1], length, view[frame + 9 : lost], view[frame_end : region.end]))
+            view.release()
+            place = (*region.place, ("frame", str(frame_end - region.start)))
+            region, position = _Region(left, 0, len(left), place, self.budget, self.unwrap), 0
+            self.budget.depth -= 1
+            try:
+                trace, current = region._stream(0, frames=False)
+            finally:
+                self.budget.depth += 1
+            self.effort += region.effort
+            if trace.imports or trace.calls or _limited(trace):
+                found.append(trace)
+        return found
 
     def _machine(self, position: int, splice: Callable[[Machine, int, int], int] | None) -> Machine:
         limits, deadline = self.budget.limits, self.budget.deadline

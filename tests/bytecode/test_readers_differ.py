@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from safepickle.scan import Scanner
+from safepickle.scan import Scanner, trace_bytes
 from tests.assemble import Assembler
 from tests.bytecode.twins import BENIGN, HOSTILE, Case, called, calls, caught, framed, kinds
 
@@ -57,10 +57,13 @@ DIFFERENCES: dict[str, Difference] = {
     "GLOBAL with carriage returns": Difference(
         "", lambda c: b"c%s\n%s\n(S'%s'\r\ntR." % tuple(part.encode() for part in c)
     ),
-    "a frame that is too short for what is read": Difference(
+    "a frame that ends in front of an argument": Difference(
         "read-across-frame",
         lambda c: called(Assembler(4).frame(2).short_binunicode("abcde").pop(), c).assemble(),
-        complete=False,
+    ),
+    "a frame that is too short for what is read": Difference(
+        "read-across-frame",
+        lambda c: called(Assembler(4).frame(3).short_binunicode("a0000").pop(), c).assemble(),
     ),
     "a frame beyond the file, which pickle refuses": Difference("frame-past-end", framed(1 << 40)),
     "REDUCE with a list, which C refuses": Difference(
@@ -120,3 +123,14 @@ def test_a_number_that_no_reader_takes_stops_the_stream(scanner: Scanner) -> Non
         assert not scanner.scan_bytes(number + b".").complete
     for number in (b"F-1.5e+17\n", b"F0.1\n", b"F1e5\n", b"FNaN\n", b"Finfinity\n"):
         assert scanner.scan_bytes(number + b".").complete
+
+
+@pytest.mark.parametrize("frames", [1, 8, 9, 30])
+def test_what_short_frames_make_a_reader_lose_is_read_or_the_file_incomplete(frames: int) -> None:
+    short = Assembler(4).frame(3).short_binunicode("abcde").pop().fragment()
+    # who reads the strings from behind their frames misses as many bytes as lie in each frame
+    assert len(trace_bytes(Assembler(4).raw(short * frames).none().assemble()).walk()) == 1
+    data = Assembler(4).raw(short * frames).raw(called(Assembler(0), HOSTILE).fragment()).assemble()
+    found = trace_bytes(data)
+    assert len([trace for trace in found.walk() if trace.place]) == min(frames, 8)
+    assert found.complete == (frames <= 8)
