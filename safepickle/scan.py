@@ -153,18 +153,21 @@ class Scanner:
         """The one place where a verdict is made.
 
         Evidence outranks what was not understood: only a file that is neither malicious nor suspicious can be
-        ``incomplete``.
+        ``incomplete``. What names nothing and calls nothing runs nothing, however strange its opcodes look to a
+        detector: its score is 0.
         """
         if self.allow:
             trace = _without(trace, self.allow)
         judgement = self.bundle.judge(extract(trace, self.prevalence))
         findings = find(trace, self.prevalence)
-        verdict = judgement.tier
+        runs = any(stream.calls or stream.imports for stream in trace.walk())
+        score = judgement.score if runs else 0.0
+        verdict = self.bundle.tier(score)
         if verdict == "benign" and not trace.complete:
             verdict = "incomplete"
         if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
-            findings = _with_model(findings, _model_finding(judgement.score, self.bundle.thresholds))
-        return Verdict(verdict, judgement.score, judgement.detectors, findings)
+            findings = _with_model(findings, _model_finding(score, self.bundle.thresholds))
+        return Verdict(verdict, score, judgement.detectors, findings)
 
 
 def trace_path(path: str, limits: Limits = DEFAULT_LIMITS) -> FileTrace:

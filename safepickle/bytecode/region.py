@@ -42,6 +42,8 @@ _UNREAD = ("unsupported-format", "decoder-missing", "zip-encrypted")
 """Of files in literals: they are of a known kind, and what is in them was not read."""
 _FRAMES_LEFT = 16
 """Streams that end before their frame does, behind whose frames the next stream is looked for."""
+_TRIES = 4096.0
+"""Offsets of a file at which a stream is tried, besides one for every 64 bytes that are looked at."""
 _NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
 _ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as stripping them off
 
@@ -59,6 +61,7 @@ class Budget:
         self.streams = limits.streams
         self.depth = limits.depth
         self.unpacked = limits.unpacked_bytes
+        self.tries = _TRIES
 
 
 class Found(Record):
@@ -122,7 +125,7 @@ class _Region:
         self.traces: list[Trace] = []
         self.oddities: list[Oddity] = []
         self.complete = True
-        self.tries = 256.0 + (end - start) / 64
+        budget.tries += (end - start) / 64
         self.effort = 0.0
         self.frames_left: list[int] = []
         self.last: Machine | None = None
@@ -151,7 +154,7 @@ class _Region:
             if monotonic() > self.budget.deadline:
                 self._give_up("budget:seconds", candidate)
                 break
-            if self.tries <= 0 or self.budget.streams <= 0:
+            if self.budget.tries <= 0 or self.budget.streams <= 0:
                 self._give_up("budget:streams", candidate)
                 break
             begins = marks_before(self.data, candidate, position) if self.data[candidate] == INST else (candidate,)
@@ -181,7 +184,7 @@ class _Region:
             if stopped and not first:
                 self._load_again(position, trace)
             if not first:
-                self.tries -= 1 + (self.effort - before) / 64
+                self.budget.tries -= 1 + (self.effort - before) / 64
             if stopped and not first and not _credible(trace):
                 return position
             if not stopped and not first and not (trace.imports or trace.calls) and self._inside_junk(position):
