@@ -12,7 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 
-from safepickle.bytecode.opcodes import OPCODES
+from safepickle.bytecode import opcodes
 
 Flood = Callable[[int], bytes]
 """Bytes of about the size asked for."""
@@ -138,7 +138,7 @@ def _unit(code: int, name: str, argument: str) -> bytes:
 
 
 OPCODES: dict[str, Flood] = {
-    name: repeated(b"", _unit(code, name, argument)) for code, name, argument, _protocol in OPCODES
+    name: repeated(b"", _unit(code, name, argument)) for code, name, argument, _protocol in opcodes.OPCODES
 }
 """A run of each opcode, with no more around it than it needs to be executed."""
 
@@ -155,7 +155,10 @@ def _members(size: int) -> bytes:
 def _zip_bomb(size: int) -> bytes:
     """A zip of deflated zeros behind one opcode."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a/data.pkl", "w", True) as member:
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a/data.pkl", "w", force_zip64=True) as member,
+    ):
         member.write(b"N." + bytes(1 << 20))
         for _ in range(size // 1024):
             member.write(bytes(1 << 20))

@@ -98,7 +98,8 @@ def measured(path: Path, seconds: float) -> Measured:
         check=True,
         timeout=seconds,
     )
-    return Measured(*json.loads(done.stdout), path.stat().st_size)
+    seconds_taken, peak, complete = json.loads(done.stdout)
+    return Measured(seconds_taken, peak, complete, path.stat().st_size)
 
 
 def row(name: str, flood: Flood, sizes: tuple[int, int], runs: int, folder: Path, patience: float = 400) -> Row:
