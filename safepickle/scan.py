@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from mmap import ACCESS_READ
 from time import monotonic
 
 from .bytecode.region import Budget, Found, trace_region
@@ -13,6 +14,7 @@ from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Prevalence, extract
 from .findings import Finding, find
 from .limits import DEFAULT_LIMITS, Limits
+from .mapped import Mapped
 from .record import Record
 
 TYPE_CHECKING = False
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
     from typing import TypeVar
 
-    from .bytecode.region import Watch
+    from .bytecode.region import Unwrap, Watch
     from .containers import Region
 
     Buffer = bytes | mmap.mmap
@@ -31,6 +33,7 @@ CHAMPION = os.path.join(os.path.dirname(__file__), "champion")
 """The model that ships with the package."""
 MAPPED_FROM = 1 << 20
 """Files of this size and more are mapped rather than read."""
+_HASHED_BYTES = 4 << 20
 _TEXTS = ("text", "json", "yaml", "jinja-template")
 """Containers that may be programs as files, and are but strings in a pickle."""
 _FILLING = ("BUILD", "append", "extend", "setitem", "add")
@@ -188,20 +191,22 @@ def trace_bytes(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileTrace:
 
 def trace_data(data: Buffer, limits: Limits, watch: Watch | None = None) -> FileTrace:
     """Trace a buffer: open its containers, then every stream in them; `watch` is told of each stream."""
-    found, container = _trace_contents(data, (), limits, Budget(limits, watch))
+    found, container = _trace_contents(data, 0, len(data), (), limits, Budget(limits, watch))
     return FileTrace(len(data), container, found.complete, found.traces, found.oddities)
 
 
-def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) -> tuple[Found, str]:
-    """Streams in a buffer and in what it contains, and the name of its container."""
-    contents = open_file(data, limits)
+def _trace_contents(
+    data: Buffer, start: int, end: int, place: Place, limits: Limits, budget: Budget
+) -> tuple[Found, str]:
+    """Streams in ``data[start:end]`` and in what it contains, and the name of its container."""
+    contents = open_file(data, limits, start, end)
     streams: list[Trace] = []
     oddities = list(contents.oddities)
     complete = contents.complete
 
-    def unwrap(literal: bytes, inner: Place) -> Found:
+    def unwrap(literal: Buffer, begin: int, behind: int, inner: Place) -> Found:
         left = limits.replace(seconds=max(0.0, budget.deadline - monotonic()), unpacked_bytes=max(0, budget.unpacked))
-        found, container = _trace_contents(literal, inner, left, budget)
+        found, container = _trace_contents(literal, begin, behind, inner, left, budget)
         if container.rstrip(")").rpartition("(")[2] in _TEXTS:
             return found.replace(oddities=tuple(odd for odd in found.oddities if odd.kind != "unsupported-format"))
         return found
@@ -218,7 +223,7 @@ def _trace_contents(data: Buffer, place: Place, limits: Limits, budget: Budget) 
     return Found(tuple(streams), tuple(oddities), complete), contents.container
 
 
-def _trace_region(region: Region, place: Place, budget: Budget, unwrap: Callable[[bytes, Place], Found]) -> Found:
+def _trace_region(region: Region, place: Place, budget: Budget, unwrap: Unwrap) -> Found:
     try:
         return trace_region(
             region.data,
@@ -264,10 +269,8 @@ def _with_handle(handle: int, use: Callable[[Buffer], T]) -> T:
         while part := os.read(handle, MAPPED_FROM):
             parts.append(part)
         return use(b"".join(parts))
-    import mmap
-
     # Not closed by hand: views of it may live as long as the report; it goes with the last of them.
-    return use(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
+    return use(Mapped(handle, 0, access=ACCESS_READ))
 
 
 def _is_regular(mode: int) -> bool:
@@ -277,7 +280,13 @@ def _is_regular(mode: int) -> bool:
 def _sha256(data: Buffer) -> str:
     from hashlib import sha256
 
-    return sha256(data).hexdigest()
+    digest = sha256()
+    with memoryview(data) as view:
+        for begin in range(0, len(data), _HASHED_BYTES):
+            digest.update(view[begin : begin + _HASHED_BYTES])
+            if isinstance(data, Mapped):
+                data.touched(_HASHED_BYTES)
+    return digest.hexdigest()
 
 
 def _prevalence(bundle: Bundle) -> Prevalence:

@@ -106,6 +106,8 @@ VALUES = 1_024
 _ZEROS = bytes(65_536)
 PAYLOAD_MAX = cython.declare(cython.longlong, (1 << 28) - 1)
 TICK = cython.declare(cython.longlong, 0xFFFF)
+_SEEN = cython.declare(cython.longlong, 256 * 0xFFFF)
+"""Bytes that are read between two looks at the budgets; longer literals are told one by one."""
 
 # Opcodes whose argument is skipped and that push one scalar: code -> (argument bytes, scalar).
 _PUSHES = {
@@ -173,6 +175,8 @@ class Machine:
 
     data = cython.declare(object, visibility="readonly")
     buffer = cython.declare("const unsigned char[::1]")
+    touched = cython.declare(object)
+    told = cython.declare(cython.longlong)
     start = cython.declare(cython.longlong, visibility="readonly")
     end = cython.declare(cython.longlong, visibility="readonly")
     position = cython.declare(cython.longlong, visibility="readonly")
@@ -269,6 +273,8 @@ class Machine:
                  foldable=frozenset(), carriers=frozenset(), makers=frozenset()):  # fmt: skip
         self.data = data
         self.buffer = memoryview(data)
+        self.touched = getattr(data, "touched", None)  # of a map; what is read of `buffer` it does not see
+        self.told = start
         self.start = start
         self.position = start
         self.opcode_at = start
@@ -641,6 +647,9 @@ class Machine:
             raise Stop("budget:opcodes", -1)
         if monotonic() > self.deadline:
             raise Stop("budget:seconds", -1)
+        if self.touched is not None:
+            self.touched(min(self.position - self.told, _SEEN))
+            self.told = self.position
 
     @cython.cfunc
     def _straddle(self) -> cython.void:
@@ -845,6 +854,8 @@ class Machine:
         if length < 0 or length > self.end - at:
             raise Stop("truncated", -1)
         self.position = at + length
+        if length > 255 and self.touched is not None:
+            self.touched(0)
         if length > 3 and self._begins_like_file(self.buffer[at], self.buffer[at + 1]):
             self._carry(at, length)
         self._push_reference(tag)

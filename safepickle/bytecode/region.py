@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     Buffer = bytes | mmap.mmap
-    Unwrap = Callable[[bytes, Place], "Found"]
+    Unwrap = Callable[[Buffer, int, int, Place], "Found"]
     Watch = Callable[["Trace", Machine, int, dict[int, int]], None]
 
 CARRIERS = ArrayCarriers()
-_WHOLE_LITERAL = 1 << 28
+_WHOLE_LITERAL = 100 << 20
 """Bytes of a literal in disguise that are decoded."""
 _WHOLE_STREAM = 1 << 26
 """Bytes of a stream that is copied without what a reader loses."""
@@ -416,7 +416,7 @@ class _Region:
                     inner = _Region(self.data, at, at + length, (*self.place, step), self.budget, self.unwrap)
                     found.extend(_noted(machine, inner.read(raw_tail=True), at, _worth))
                 else:
-                    found.extend(self._unwrapped(machine, bytes(self.data[at : at + length]), step, at))
+                    found.extend(self._unwrapped(machine, self.data, at, at + length, step, at))
             tried = {at for at, _length in literals}
             known: set[int] = set()
             for value in encoded:
@@ -447,21 +447,26 @@ class _Region:
         if length > most:
             machine.note("budget:unpacked_bytes", at)
             return found
+        step = ("argument", str(at - self.start))
         for index, data in enumerate(decodings(machine.argument(value, most))):
             self.budget.unpacked -= len(data) if index else 0
             if (index or not tried) and begins_like_file(data) and hash(data) not in known:
                 known.add(hash(data))
-                found.extend(self._unwrapped(machine, data, ("argument", str(at - self.start)), at))
+                found.extend(self._unwrapped(machine, data, 0, len(data), step, at))
         return found
 
-    def _unwrapped(self, machine: Machine, literal: bytes, step: tuple[str, str], at: int) -> list[Trace]:
+    def _unwrapped(
+        self, machine: Machine, data: Buffer, begin: int, end: int, step: tuple[str, str], at: int
+    ) -> list[Trace]:
+        """Streams in ``data[begin:end]``, which the literal at `at` is or stands for."""
         place = (*self.place, step)
-        if literal[:2] not in MAGICS or literal[:1] == b"\x80":
-            found = _Region(literal, 0, len(literal), place, self.budget, self.unwrap).read(raw_tail=True)
-            return _noted(machine, found, at, _worth if literal[:1] == b"\x80" else _acting)
+        head = bytes(data[begin : min(end, begin + 2)])
+        if head not in MAGICS or head[:1] == b"\x80":
+            found = _Region(data, begin, end, place, self.budget, self.unwrap).read(raw_tail=True)
+            return _noted(machine, found, at, _worth if head[:1] == b"\x80" else _acting)
         if self.unwrap is None:
             return []
-        found = self.unwrap(literal, place)
+        found = self.unwrap(data, begin, end, place)
         for oddity in found.oddities:
             if oddity.kind in _UNREAD:
                 # what calls of the stream make of it is not known

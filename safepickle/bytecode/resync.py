@@ -34,6 +34,7 @@ def candidates(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int]]:
     """
     import re
 
+    view = data if isinstance(data, bytes) else memoryview(data)  # single bytes of a map are slow to come by
     proto = re.compile(rb"\x80[\x00-\x05]")
     named = re.compile(rb"\n[A-Za-z_][A-Za-z0-9_.]{0,200}\r?\n")
     for low in range(start, end, _WINDOW):
@@ -42,11 +43,11 @@ def candidates(data: Buffer, start: int, end: int) -> Iterator[tuple[int, int]]:
         reach = min(end, high + _NAME_BYTES + 4)
         match = named.search(data, low, reach)
         while match is not None and match.start() < high:
-            found.extend(_global_before(data, match.start(), start))
+            found.extend(_global_before(view, match.start(), start))
             match = named.search(data, match.start() + 1, reach)
         at = data.find(b"\x93", low, high)
         while at >= 0:
-            found.extend((begin, at) for begin in _operands_before(data, at, start))
+            found.extend((begin, at) for begin in _operands_before(view, at, start))
             at = data.find(b"\x93", at + 1, high)
         # what is found within one line stays together, in the order of its finding
         yield from sorted(found, key=lambda offsets: offsets[1])
@@ -80,7 +81,7 @@ def read_across(data: Buffer, opcode: int, frame_end: int, end: int) -> int:
     return begin + width if behind > frame_end else -1
 
 
-def _global_before(data: Buffer, newline: int, low: int) -> Iterator[tuple[int, int]]:
+def _global_before(data: bytes | memoryview, newline: int, low: int) -> Iterator[tuple[int, int]]:
     """GLOBAL or INST whose first line ends at `newline`: with the longest module name, and with known ones."""
     line = bytes(data[max(low, newline - _NAME_BYTES) : newline])
     begin = newline - len(line)
@@ -108,13 +109,13 @@ def marks_before(data: Buffer, inst: int, low: int) -> Iterator[int]:
         mark = data.rfind(b"(", low, mark)
 
 
-def _operands_before(data: Buffer, end: int, low: int) -> Iterator[int]:
+def _operands_before(data: bytes | memoryview, end: int, low: int) -> Iterator[int]:
     """Offsets of two string opcodes that are followed by STACK_GLOBAL at `end`."""
     for second in _string_before(data, end, low):
         yield from _string_before(data, second, low)
 
 
-def _string_before(data: Buffer, end: int, low: int) -> Iterator[int]:
+def _string_before(data: bytes | memoryview, end: int, low: int) -> Iterator[int]:
     """Offsets of opcodes that push a name and, perhaps stored in the memo, end at `end`."""
     for behind in _before_store(data, end, low):
         line = behind > low and data[behind - 1] == 0x0A
@@ -140,7 +141,7 @@ def _string_before(data: Buffer, end: int, low: int) -> Iterator[int]:
                 yield at - 8
 
 
-def _before_store(data: Buffer, end: int, low: int) -> Iterator[int]:
+def _before_store(data: bytes | memoryview, end: int, low: int) -> Iterator[int]:
     """`end`, and where a PUT, BINPUT, LONG_BINPUT or MEMOIZE that ends there begins."""
     yield end
     if end - 1 > low and data[end - 1] == 0x94:

@@ -76,7 +76,7 @@ def _accepting(source: Source) -> list[Reader]:
     return [reader for reader in _ASKED[source.data[source.start]] if reader.sniff(source)]
 
 
-def open_file(data: Buffer, limits: Limits) -> Contents:
+def open_file(data: Buffer, limits: Limits, start: int = 0, end: int | None = None) -> Contents:
     """Find what a file contains, layer by layer, by content alone.
 
     Nothing is loaded, evaluated or executed; large buffers are read through small slices.
@@ -87,6 +87,8 @@ def open_file(data: Buffer, limits: Limits) -> Contents:
         The file's bytes or a read-only map of it; must stay open as long as the regions are used.
     limits
         Budgets; one that runs out becomes an oddity ``budget:<name>``.
+    start, end
+        The file within `data`, of which it may be a part.
 
     Returns
     -------
@@ -94,7 +96,8 @@ def open_file(data: Buffer, limits: Limits) -> Contents:
         The same for the same bytes and limits, unless the time runs out.
     """
     survey = Survey(limits, explore, wanted)
-    return survey.contents(explore(Source(data, 0, len(data), alone=True), (), survey))
+    source = Source(data, start, len(data) if end is None else end, alone=True)
+    return survey.contents(explore(source, (), survey))
 
 
 def explore(source: Source, place: Place, survey: Survey) -> str:

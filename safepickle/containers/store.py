@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
+from mmap import ACCESS_READ
 
+from ..mapped import Mapped
 from .source import Source
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ class Store:
     def __init__(self, capacity: int) -> None:
         self._capacity = min(capacity, _LARGEST)
         self._file: IO[bytes] | None = None
-        self._map: mmap.mmap | None = None
+        self._map: Mapped | None = None
         self.held = 0
         self.written = 0
 
@@ -75,7 +76,7 @@ class Store:
         if self._file is not None:
             self._file.close()
 
-    def mapped(self) -> mmap.mmap:
+    def mapped(self) -> Mapped:
         """The temporary file, read-only; what is written later appears in it.
 
         Raises
@@ -87,7 +88,7 @@ class Store:
             if self._file is None:
                 raise OSError(2, "nothing was written")
             try:
-                self._map = mmap.mmap(self._file.fileno(), self._capacity, access=mmap.ACCESS_READ)
+                self._map = Mapped(self._file.fileno(), self._capacity, access=ACCESS_READ)
             except (ValueError, OverflowError) as error:
                 raise OSError(12, str(error)) from None  # ENOMEM: more than there are addresses for
         return self._map

@@ -114,6 +114,32 @@ def test_what_a_small_file_unpacks_to_is_not_kept_in_memory(tmp_path: Path) -> N
     assert peak < (64 << 10) + 5 * (path.stat().st_size >> 10)
 
 
+BLANK_SIZE = 200 << 20
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        (b"N.", b""),
+        (b"\x80\4\x8e" + (BLANK_SIZE + 4).to_bytes(8, "little") + b"PK\3\4", b"0" + CALLING_4[2:]),
+        (b"V", b"\n0" + CALLING_4[2:]),
+        (b"N.\xff", CALLING_4),
+    ],
+    ids=["blanks", "a literal that begins like a zip", "a line", "junk before a stream"],
+)
+def test_of_a_huge_file_that_is_read_to_its_end_little_stays_in_memory(
+    tmp_path: Path, head: bytes, tail: bytes
+) -> None:
+    path = tmp_path / "model.pkl"
+    with path.open("wb") as file:
+        file.write(head)
+        file.seek(BLANK_SIZE + len(head) - 4)
+        file.write(bytes(4) + tail)
+    _container, _complete, streams, peak, *_ = measured(path, tmp_path / "small.pkl")
+    assert streams == (1 if not tail or head[:1] != b"N" else 2)
+    assert peak < ALLOWED_KB
+
+
 def seconds_of(data: bytes, times: int) -> float:
     """Seconds of opening `data`, at best; what other tests left for the garbage collector to look at does not count."""
     best = float("inf")
