@@ -49,6 +49,12 @@ def _decompressed(decompressor: Any, data: bytes) -> bytes:
     return value
 
 
+def _octets(data: Any) -> bytes:
+    if not isinstance(data, bytes):  # bytes() of a number would be as many zeros
+        raise TypeError("not bytes")
+    return data
+
+
 def _rot13(text: str) -> str:
     lower, upper = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return text.translate(str.maketrans(lower + upper, lower[13:] + lower[:13] + upper[13:] + upper[:13]))
@@ -58,7 +64,7 @@ def decoded(data: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
     """``codecs.decode``: text encodings, and the codecs that turn bytes or text into such."""
     codec = encoding.lower().replace("-", "_").removesuffix("_codec").replace("_", "")
     if codec == "rot13":
-        return _rot13(data if isinstance(data, str) else bytes(data).decode("ascii"))
+        return _rot13(data if isinstance(data, str) else _octets(data).decode("ascii"))
     if codec == "hex":
         return unhexed(data)
     if codec in ("base64", "quopri", "quotedprintable", "uu"):
@@ -66,11 +72,11 @@ def decoded(data: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
     if codec in ("zlib", "zip", "bz2"):
         return inflated("bz2" if codec == "bz2" else "zlib", data)
     if codec == "unicodeescape":
-        raw = data.encode("latin-1", "backslashreplace") if isinstance(data, str) else bytes(data)
+        raw = data.encode("latin-1", "backslashreplace") if isinstance(data, str) else _octets(data)
         return raw.decode("unicode-escape", errors) if b"\\N" not in raw else None
     if isinstance(data, str):
         raise Refused
-    return bytes(data).decode(_text_encoding(codec), errors)
+    return _octets(data).decode(_text_encoding(codec), errors)
 
 
 def encoded(text: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
@@ -102,7 +108,7 @@ def _text_encoding(codec: str) -> str:
 
 def unhexed(data: Any, *_rest: Any) -> bytes:
     """``bytes.fromhex`` and ``binascii.unhexlify``."""
-    return bytes.fromhex(data if isinstance(data, str) else bytes(data).decode("ascii"))
+    return bytes.fromhex(data if isinstance(data, str) else _octets(data).decode("ascii"))
 
 
 def binascii(name: str) -> Callable[..., Any]:
@@ -128,7 +134,7 @@ def base64(name: str) -> Callable[..., Any]:
 def unbase64(data: Any, altchars: Any = None, *_rest: Any, **_keywords: Any) -> bytes:
     from binascii import a2b_base64
 
-    raw = data.encode("ascii") if isinstance(data, str) else bytes(data)
+    raw = data.encode("ascii") if isinstance(data, str) else _octets(data)
     if altchars is not None:
         raw = raw.translate(bytes.maketrans(altchars.encode() if isinstance(altchars, str) else altchars, b"+/"))
     return a2b_base64(raw)

@@ -70,7 +70,9 @@ def evaluate(function: Callable[..., Any], arguments: tuple[Any, ...], keywords:
     arguments = tuple([bytes(item) if isinstance(item, bytearray) else item for item in arguments])
     try:
         value = function(*arguments, **keywords) if keywords else function(*arguments)
-    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, EOFError):
+    except MemoryError:
+        raise  # a function that takes memory by what it is handed has no place in the table
+    except Exception:
         return None  # the unpickler would raise here
     if isinstance(value, bytearray):
         value = bytes(value)

@@ -212,8 +212,10 @@ class _Region:
         self.effort += machine.executed - known
         machine.note("memo-of-earlier-stream", position)
         again = self._trace(machine, position, reason, ())
-        since = trace.coverage.offset if _credible(trace) else 0  # what is before is in the Trace that stays
-        calls = tuple(call for call in again.calls if call.offset >= since)
+        stay = {(call.opcode, call.callee, call.offset) for call in trace.calls} if _credible(trace) else ()
+        calls = tuple(
+            call for call in again.calls if call.offset >= 0 and (call.opcode, call.callee, call.offset) not in stay
+        )
         if calls:
             self.complete = False
             counts = {name: count - opcodes.get(CODES[name], 0) for name, count in again.opcodes.items()}

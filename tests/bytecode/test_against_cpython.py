@@ -76,6 +76,9 @@ ODD = {
     "a name of another alphabet": "c\u00fcber\ngr\u00f6\u00dfe\n)R.".encode(),
     "a number that a frame cuts in two": b"\x80\x04\x95\x05\0\0\0\0\0\0\0}I\x80\0\0\0\nQ",
     "a call before a memo key of the stream before": b"cvendor\nf\np0\n0N.(g0\no0Pid\ng0\n)R.",
+    "a memo key that is another object's than in the stream before": (
+        b"\x80\4Pid\n\x94.\x80\4cvendor\nf\n0\x8c\1a\x94g0\nNNs0h\1cvendor\nf\n)R."
+    ),
 }
 
 
