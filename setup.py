@@ -16,6 +16,7 @@ COMPILED = {
     "safepickle.containers.pickle_walk": "safepickle/containers/pickle_walk.py",
     "safepickle.inference": "safepickle/inference.py",
     "safepickle.matrix": "safepickle/matrix.py",
+    "safepickle.record": "safepickle/record.py",
 }
 # Bounds checks stay on, as the input is hostile (they cost 1-2 %), but in matrix.py, which sees no input.
 DIRECTIVES = {"language_level": "3", "boundscheck": True, "embedsignature": False}

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Frozen, typed records without the import cost of :mod:`dataclasses`.
 
 A record is declared like a dataclass and understood by type checkers through :pep:`681`::
@@ -6,7 +7,8 @@ A record is declared like a dataclass and understood by type checkers through :p
         x: int
         y: int = 0
 
-A cold scan must start in milliseconds, and ``dataclasses`` alone imports ``inspect`` and ``re``.
+A cold scan must start in milliseconds, and ``dataclasses`` alone imports ``inspect`` and ``re``. A scan makes hundreds
+of records, so that this file is compiled where a compiler was at hand.
 """
 
 from __future__ import annotations
@@ -18,6 +20,36 @@ else:
 
     def dataclass_transform(**_options: object):
         return lambda base: base
+
+
+COMPILED = not __file__.endswith(".py")
+"""Whether this is the compiled build of the module."""
+
+
+def _fill(
+    state: dict[str, Any],
+    fields: tuple[str, ...],
+    values: tuple[Any, ...],
+    named: dict[str, Any],
+    defaults: tuple[Any, ...],
+    required: int,
+) -> bool:
+    """Set the fields, as far as they are given as they should be."""
+    given = len(values)
+    used = 0
+    if given > len(fields):
+        return False
+    for index in range(len(fields)):
+        if index < given:
+            state[fields[index]] = values[index]
+        elif named and fields[index] in named:
+            state[fields[index]] = named[fields[index]]
+            used += 1
+        elif index < required:
+            return False
+        else:
+            state[fields[index]] = defaults[index]
+    return used == len(named)
 
 
 @dataclass_transform(frozen_default=True)
@@ -45,12 +77,16 @@ class Record:
     def __init__(self, *values: Any, **named: Any) -> None:
         cls = type(self)
         fields = cls._fields
-        if not named and cls._required <= len(values) <= len(fields):  # as most are made, and the quick way
-            self.__dict__.update(zip(fields, values + cls._defaults[len(values) :], strict=True))
+        state = self.__dict__
+        if COMPILED:
+            if _fill(state, fields, values, named, cls._defaults, cls._required):
+                return
+            state.clear()  # what is wrong is told below
+        elif not named and cls._required <= len(values) <= len(fields):  # as most are made, and the quick way
+            state.update(zip(fields, values + cls._defaults[len(values) :], strict=True))
             return
         if len(values) > len(fields):
             raise TypeError(f"{cls.__name__} takes {len(fields)} fields, got {len(values)}")
-        state = self.__dict__
         state.update(zip(fields, values, strict=False))
         for name, value in named.items():
             if name not in fields or name in state:

@@ -9,7 +9,7 @@ from time import monotonic
 from .bytecode.region import Budget, Found, trace_region
 from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace, flattened
 from .containers import open_file
-from .ensemble import Bundle, load
+from .ensemble import Bundle, Judgement, load
 from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Prevalence, extract
 from .findings import Finding, find
@@ -34,6 +34,8 @@ CHAMPION = os.path.join(os.path.dirname(__file__), "champion")
 MAPPED_FROM = 1 << 20
 """Files of this size and more are mapped rather than read."""
 _HASHED_BYTES = 4 << 20
+_REMEMBERED = 256
+_NOTHING_RUNS = Judgement(0.0, "benign", {})
 _TEXTS = ("text", "json", "yaml", "jinja-template")
 """Containers that may be programs as files, and are but strings in a pickle."""
 _FILLING = ("BUILD", "append", "extend", "setitem", "add")
@@ -70,7 +72,7 @@ class FileReport(Record):
     findings
         Evidence, worst first.
     detectors
-        Raw score of each detector.
+        Raw score of each detector; none of a file that names nothing.
     oddities
         Of the containers.
     trace
@@ -123,6 +125,7 @@ class Scanner:
                 f"the model {self.bundle.hash[:12]} has other features than this version; install another"
             )
         self.prevalence = _prevalence(self.bundle)
+        self._judged: dict[tuple[float, ...], Judgement] = {}
 
     @property
     def model_version(self) -> str:
@@ -157,20 +160,31 @@ class Scanner:
 
         Evidence outranks what was not understood: only a file that is neither malicious nor suspicious can be
         ``incomplete``. What names nothing and calls nothing runs nothing, however strange its opcodes look to a
-        detector: its score is 0.
+        detector: its score is 0, and no detector is asked.
         """
         if self.allow:
             trace = _without(trace, self.allow)
-        judgement = self.bundle.judge(extract(trace, self.prevalence))
         findings = find(trace, self.prevalence)
         runs = any(stream.calls or stream.imports for stream in trace.walk())
-        score = judgement.score if runs else 0.0
+        judgement = self._judgement(trace) if runs else _NOTHING_RUNS
+        score = judgement.score
         verdict = self.bundle.tier(score)
         if verdict == "benign" and not trace.complete:
             verdict = "incomplete"
         if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
             findings = _with_model(findings, _model_finding(score, self.bundle.thresholds))
         return Verdict(verdict, score, judgement.detectors, findings)
+
+    def _judgement(self, trace: FileTrace) -> Judgement:
+        """What the ensemble says of a file, remembered for files that differ in nothing that it looks at."""
+        row = extract(trace, self.prevalence)
+        key = tuple(row)
+        judgement = self._judged.get(key)
+        if judgement is None:
+            if len(self._judged) >= _REMEMBERED:
+                self._judged.clear()
+            judgement = self._judged[key] = self.bundle.judge(row)
+        return judgement
 
 
 def trace_path(path: str, limits: Limits = DEFAULT_LIMITS) -> FileTrace:

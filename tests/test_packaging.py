@@ -21,6 +21,7 @@ COMPILED = (
     "safepickle/containers/pickle_walk",
     "safepickle/inference",
     "safepickle/matrix",
+    "safepickle/record",
 )
 
 

@@ -32,6 +32,11 @@ _IMPLICIT = {
 
 
 _KINDS = {"literal": "unknown", "method": "attribute"}
+_SIMPLE = frozenset((type(None), bool, int, str, bytes))
+_UNKNOWN = Descriptor("unknown")
+_SHORT = 64
+_REMEMBERED = 4096
+_described: dict[tuple[type, Any], Descriptor] = {}
 
 
 class Describer:
@@ -103,7 +108,7 @@ class Describer:
         self.left -= 1
         tag = value & 7
         if value == NOTHING:
-            return Descriptor("unknown")
+            return _UNKNOWN
         if tag == 4:
             return Descriptor("global", ref=self._ref(value))
         if tag == 5:
@@ -111,7 +116,7 @@ class Describer:
         known = self.machine.value(value)
         if isinstance(known, Reference):
             return Descriptor("global", ref=self._ref(value))
-        return _describe_literal(known, depth)
+        return _short(known) or _describe_literal(known, depth)
 
     def _describe_node(self, value: int, depth: int) -> Descriptor:
         kind, kept, _cut = self.machine.parts(value)
@@ -122,9 +127,25 @@ class Describer:
         return Descriptor(kind, len(kept), items=self._items(kept, depth - 1))
 
 
+def _short(known: Any) -> Descriptor | None:
+    """The description of a short literal, remembered as most of them are met in file after file."""
+    kind = type(known)
+    if kind not in _SIMPLE or (kind is int and known.bit_length() > 64):
+        return None
+    if (kind is str or kind is bytes) and len(known) > _SHORT:
+        return None
+    key = kind, known
+    found = _described.get(key)
+    if found is None:
+        if len(_described) >= _REMEMBERED:
+            _described.clear()
+        found = _described[key] = _describe_literal(known, 0)
+    return found
+
+
 def _describe_literal(known: Any, depth: int) -> Descriptor:
     if known is UNKNOWN:
-        return Descriptor("unknown")
+        return _UNKNOWN
     if isinstance(known, Reference):
         return Descriptor("global", ref=Ref(_KINDS.get(known.kind, known.kind), shortened(known.name), known.steps[:8]))
     if isinstance(known, (bytes, bytearray)):
@@ -140,9 +161,11 @@ def _describe_literal(known: Any, depth: int) -> Descriptor:
     if isinstance(known, int):
         return Descriptor("int", known.bit_length(), literal=str(known)[:LITERAL])
     if isinstance(known, Shared):
-        items = tuple(_describe_literal(item, depth - 1) for item in known.items[:ITEMS]) if depth else ()
+        items = (
+            tuple(_short(item) or _describe_literal(item, depth - 1) for item in known.items[:ITEMS]) if depth else ()
+        )
         return Descriptor(known.kind, len(known.items), items=items)
     if isinstance(known, (tuple, list)):
-        items = tuple(_describe_literal(item, depth - 1) for item in known[:ITEMS]) if depth else ()
+        items = tuple(_short(item) or _describe_literal(item, depth - 1) for item in known[:ITEMS]) if depth else ()
         return Descriptor("tuple" if isinstance(known, tuple) else "list", len(known), items=items)
     return Descriptor("unknown")

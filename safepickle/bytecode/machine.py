@@ -103,6 +103,10 @@ DEPTH = 10
 """Levels of calls and containers that the evaluation of a call looks at."""
 VALUES = 1_024
 """Abstract values that one :meth:`Machine.value` looks at."""
+SHORT = cython.declare(cython.int, 64)
+MAX_SEEN = cython.declare(cython.int, 8_192)
+_seen = cython.declare(dict, {})
+"""Short literals of all streams, most of which are met again, and what :func:`_look_at` says of them."""
 _ZEROS = bytes(65_536)
 PAYLOAD_MAX = cython.declare(cython.longlong, (1 << 28) - 1)
 TICK = cython.declare(cython.longlong, 0xFFFF)
@@ -142,6 +146,25 @@ def _next_size(size: cython.longlong, needed: cython.longlong) -> cython.longlon
     while size < needed:
         size += size if size < 262_144 else size >> 2
     return size
+
+
+@cython.cfunc
+def _look_at(literal, is_bytes: cython.bint) -> tuple:
+    """Number of the class of a literal, and whether it may be a file in disguise; short ones are remembered."""
+    short: cython.bint = len(literal) <= SHORT and type(literal) is not bytearray
+    if short:
+        seen = _seen.get(literal)
+        if seen is not None:
+            return seen
+    known: cython.int = CLASSES.index(looks_like_bytes(literal) if is_bytes else looks_like(literal))
+    if is_bytes:
+        known += len(CLASSES)
+    seen = known, len(literal) > 7 and may_carry(literal)
+    if short:
+        if len(_seen) >= MAX_SEEN:
+            _seen.clear()
+        _seen[literal] = seen
+    return seen
 
 
 @cython.final
@@ -1657,13 +1680,11 @@ class Machine:
             return known
         literal = self.objects[value >> 3].value if value & 7 == OBJECT else self.literal(value)
         self.work += 32 + (len(literal) >> 6)
-        known = CLASSES.index(looks_like_bytes(literal) if is_bytes else looks_like(literal))
-        if is_bytes:
-            known += len(CLASSES)
+        known, carries = _look_at(literal, is_bytes)
         if len(self.looks) >= 65_536:
             self.looks.clear()
         self.looks[value] = known
-        if len(literal) > 7 and may_carry(literal):
+        if carries:
             if len(self.encoded) < self.max_children:
                 self.encoded.append((value, self.opcode_at))
             else:
@@ -2041,6 +2062,40 @@ class Machine:
         kept = [self.items[first + i] for i in range(self._length(value))]
         return kinds[self._kind(value)], kept, self._flags(value) & (CUT | SHARED) != 0
 
+    @cython.ccall
+    def fingerprint(self, value: cython.int, depth: cython.int) -> object:
+        """What :meth:`value` goes by: two values with the same one are the same; None where that is not so simple."""
+        self.key_count = 0
+        return self._key_so_far(self.key_count) if self._key_exactly(value, depth) else None
+
+    @cython.cfunc
+    def _key_exactly(self, value: cython.int, depth: cython.int) -> cython.bint:
+        i: cython.longlong
+        first: cython.longlong
+        length: cython.longlong
+        kind: cython.int = self._kind(value)
+        self.work += 1
+        if kind == 0 or depth <= 0:
+            self._key(value)
+            return value & 7 != OBJECT
+        first = self.node_first[value >> 3]
+        length = self._length(value)
+        if self.key_count > 512 or (kind == RESULT_NODE and self.items[first + 1] & 7 != GLOBAL):
+            return False
+        self._key((kind << 10) | ((self._flags(value) & (CUT | SHARED)) << 3) | NODE)
+        self._key(cython.cast(cython.int, length))
+        if kind == RESULT_NODE:  # its call and what it calls are numbers that mean the same throughout the stream
+            self._key(self.items[first])
+            self._key(self.items[first + 1])
+            return self._key_exactly(self.items[first + 2], depth - 1) and self._key_exactly(
+                self.items[first + 3], depth - 1
+            )
+        for i in range(length):
+            if not self._key_exactly(self.items[first + i], depth - 1):
+                return False
+        return True
+
+    @cython.ccall
     def holds_callable(self, value: cython.int):
         """Whether a value is a callable, or a container that has one in it."""
         tag: cython.int = value & 7

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Buffer = bytes | mmap.mmap
+    Layout = tuple[int, bool] | None
     Unwrap = Callable[[Buffer, int, int, Place], "Found"]
     Watch = Callable[["Trace", Machine, int, dict[int, int]], None]
 
@@ -44,6 +45,8 @@ _FRAMES_LEFT = 16
 """Streams that end before their frame does, behind whose frames the next stream is looked for."""
 _TRIES = 4096.0
 """Offsets of a file at which a stream is tried, besides one for every 64 bytes that are looked at."""
+_LAYOUTS = 1024
+"""Layouts of arrays of one stream that are remembered."""
 _NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
 _ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as stripping them off
 
@@ -247,11 +250,12 @@ class _Region:
         With `frames`, what other readers make of frames that are too short is among the children.
         """
         arrays: dict[int, int] = {}
+        layouts: dict[object, Layout] = {}
         children: list[Trace] = []
 
         def splice(machine: Machine, node: int, at: int) -> int:
             arrays[at] = at  # known even where what is behind it is not
-            arrays[at] = self._array(machine, node, at, children)
+            arrays[at] = self._array(machine, node, at, children, layouts)
             return arrays[at]
 
         machine = self._machine(position, splice)
@@ -347,10 +351,11 @@ class _Region:
 
     # --- raw arrays ------------------------------------------------------------------------------
 
-    def _array(self, machine: Machine, node: int, position: int, children: list[Trace]) -> int:
-        """Offset behind the raw array that follows BUILD on a joblib wrapper."""
-        kept = machine.parts(node)[1]
-        layout = array_layout(_known_state(machine, kept[3]))
+    def _array(
+        self, machine: Machine, node: int, position: int, children: list[Trace], layouts: dict[object, Layout]
+    ) -> int:
+        """Offset behind the raw array that follows BUILD on a joblib wrapper; `layouts` has those of such as it."""
+        layout = _layout(machine, machine.parts(node)[1][3], layouts)
         if layout is None:
             raise Stop("joblib array of unknown size", -1)
         if machine.frame_end > position:
@@ -475,6 +480,18 @@ class _Region:
                 machine.note(oddity.kind, at, oddity.detail)
                 self.complete = False
         return _noted(machine, found, at, _worth)
+
+
+def _layout(machine: Machine, state: int, known: dict[object, Layout]) -> Layout:
+    """The layout that a wrapper's state announces, looked up where a like state came before it."""
+    like = machine.fingerprint(state, 5)
+    if like is None:
+        return array_layout(_known_state(machine, state))
+    if like not in known:
+        if len(known) >= _LAYOUTS:
+            known.clear()
+        known[like] = array_layout(_known_state(machine, state))
+    return known[like]
 
 
 def _known_state(machine: Machine, value: int) -> dict[str, Any] | None:

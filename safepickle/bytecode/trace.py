@@ -15,7 +15,7 @@ from .opcodes import CODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     R = TypeVar("R", bound=Record)
@@ -83,11 +83,14 @@ class Ref(Record):
     steps: tuple[str, ...] = ()
 
 
-def flattened(descriptors: tuple[Descriptor, ...]) -> Iterator[Descriptor]:
+def flattened(descriptors: tuple[Descriptor, ...]) -> list[Descriptor]:
     """Descriptors and the items within them."""
+    found: list[Descriptor] = []
     for descriptor in descriptors:
-        yield descriptor
-        yield from flattened(descriptor.items)
+        found.append(descriptor)
+        if descriptor.items:
+            found += flattened(descriptor.items)
+    return found
 
 
 class Import(Record):

@@ -71,6 +71,8 @@ SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name i
 _LONGEST = 1 + max(name.count(".") for name in (*SINKS, *(f"{twin}.name" for twin in _TWINS)))
 """Parts of the longest name of a sink: those further to the left of a name need not be looked at."""
 
+_REMEMBERED = 4096
+_kinds: dict[str, str] = {}  # the same few names come up again and again, in one file and from file to file
 
 ARGUMENTS: dict[str, tuple[int | str, ...]] = {
     "builtins.exec": (0, "source"), "builtins.eval": (0, "source"), "builtins.compile": (0, "source"),
@@ -144,6 +146,15 @@ def sink_kind(name: str) -> str:
     >>> sink_kind("builtins.eval.__doc__"), sink_kind("collections.OrderedDict")
     ('', '')
     """
+    known = _kinds.get(name)
+    if known is None:
+        if len(_kinds) >= _REMEMBERED:
+            _kinds.clear()
+        known = _kinds[name] = _kind_of(name)
+    return known
+
+
+def _kind_of(name: str) -> str:
     if not name:
         return ""
     parts = name.split(".")

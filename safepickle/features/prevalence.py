@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 CALL = "()"
+_REMEMBERED = 8192
 
 
 def names_of(file: FileTrace) -> set[str]:
@@ -63,6 +64,7 @@ class Prevalence:
         self.counts = counts
         self.groups = groups
         self.own = own or {}
+        self._asked: dict[str, int] = {}
 
     @classmethod
     def count(cls, files: Iterable[tuple[str, FileTrace]]) -> Prevalence:
@@ -78,8 +80,14 @@ class Prevalence:
 
     def groups_with(self, name: str, without: str | None = None) -> int:
         """Groups that use `name`, leaving the group `without` out."""
-        name = usual_name(name)
+        count = self._asked.get(name, -1)
+        if count >= 0 and without is None:
+            return count
+        asked, name = name, usual_name(name)
         count = self.counts.get(name, 0)
+        if len(self._asked) >= _REMEMBERED:
+            self._asked.clear()
+        self._asked[asked] = count
         if count and without is not None and name in self.own.get(without, ()):
             count -= 1
         return count
