@@ -594,7 +594,7 @@ class Machine:
                 self.note("frame-past-end", self.opcode_at)
                 length = self.end - self.position
             length += self.position
-            if self.position < self.frame_end < length and self.straddled < 0:
+            if self.opcode_at < self.frame_end < length and self.position != self.frame_end and self.straddled < 0:
                 self._straddle()
             if length > self.frame_end:
                 self.frame_end = length

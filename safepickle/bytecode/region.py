@@ -519,8 +519,10 @@ def _plausible(name: str) -> bool:
 
 
 def _credible(trace: Trace) -> bool:
-    """Whether a stream found in junk, and damaged, still did something."""
-    return any(_plausible(entry.name) for entry in trace.imports)
+    """Whether a stream found in junk, and damaged, still did something, as any reader of its frames takes it."""
+    return any(_plausible(entry.name) for entry in trace.imports) or any(
+        _credible(child) for child in trace.children if "frame" in dict(child.place[-1:])
+    )
 
 
 def _worth(trace: Trace) -> bool:

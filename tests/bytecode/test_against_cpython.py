@@ -71,6 +71,12 @@ ODD = {
     "a read across the end of a frame": b"\x95\x11\0\0\0\0\0\0\0cvendor\nharmless_f\n)R.",
     "a string across the end of a frame": b"\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8c\x06vendor\x8c\x04xyzfunc\x93)R.",
     "a stream behind the end of a frame": b"\x80\x04\x95\x06\0\0\0\0\0\0\0N.X\xff\0\0cvendor\nf\n)R.",
+    "a frame whose length reaches over the end of the frame around it": (
+        b"\x80\x04\x95\x08\0\0\0\0\0\0\0N0N0\x95\x04\0\0\x01\0\0\0\0\0\0\0cvendor\nf\n)R."
+    ),
+    "a broken stream whose rest another reader loses": (
+        b"N.\x80\x04\x95\x1e\0\0\0\0\0\0\0(U(" + b"K" * 27 + b"\x8c\x07" + b"n" * 37 + b"\x91((tivendor\nf\nVK"
+    ),
     "POP of a mark": b"(0(cvendor\nf\n)R0(1.cvendor\nf\n)R.",
     "carriage returns": b"cvendor\r\nf\r\n)R.",
     "a name of another alphabet": "c\u00fcber\ngr\u00f6\u00dfe\n)R.".encode(),
