@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .environments import ROOT
+from .hostile import ALL, MOST_MEMORY, SLOPE
+from .hostile import row as flood_row
 from .samples import Samples
 from .timing import Timed, Worker, commands, in_process
 
 MB = 1 << 20
+FLOODS = (
+    "lists in the memo", "stack globals behind junk", "streams with a call", "opcode DUP", "opcode GLOBAL",
+    "opcode TUPLE1", "a zip of many members", "a gzip bomb", "a gzip of a flood",
+)  # fmt: skip
+"""Floods of goal 11: a choice of those that take the most time or memory."""
 
 
 class Row(NamedTuple):
@@ -125,7 +129,7 @@ def in_process_rows(bench: Bench) -> Iterator[Row]:
 
 def command_rows(bench: Bench) -> Iterator[Row]:
     """Goals 5 to 8: the command line, as whole processes."""
-    tiny = bench.scanned(bench.samples.tiny[0], "modelscan", "fickling", runs=2 * bench.runs)
+    tiny = bench.scanned(bench.samples.named, "modelscan", "fickling", runs=2 * bench.runs)
     yield Row("5", "one tiny file, cold command", 1 / _ratio(tiny), "x the time", 0.8, 0.5, False, tiny)
     folder = bench.scanned(bench.samples.tiny_folder, "modelscan")
     yield Row("6", "folder of 1000 tiny files, command", _ratio(folder), "x", 2.5, 4, True, folder)
@@ -169,17 +173,19 @@ def hashing_rows(bench: Bench) -> Iterator[Row]:
     yield Row("13", "hash on request, 64 MB", 1 / _ratio(timed), "x the time", 1.15, 1.05, False, timed)
 
 
-def hostile_rows(_bench: Bench) -> Iterator[Row]:
-    """Goal 11 has a command of its own, which prints its figures and fails when one is missed."""
-    if importlib.util.find_spec("benchmarks.hostile") is None:
-        return
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.hostile"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    said = (done.stdout.strip().splitlines() or ["nothing"])[-1]
-    value = 1.0 if done.returncode == 0 else 0.0
-    timed = {"benchmarks.hostile": Timed((), (), said)}
-    yield Row("11", "hostile input: time and memory grow with the file at the most", value, "", 1, 1, True, timed)
+def hostile_rows(bench: Bench) -> Iterator[Row]:
+    """Goal 11, on some of the floods of ``python -m benchmarks.hostile``, at 3 and 30 MB."""
+    floods = {name: flood for name, flood in ALL.items() if name in FLOODS}
+    sizes = (500_000, 5_000_000) if bench.runs < 5 else (3_000_000, 30_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [flood_row(name, flood, sizes, 1, Path(folder)) for name, flood in floods.items()]
+    slow = max(rows, key=lambda row: row.slope)
+    big = max((one for row in rows for one in (row.small, row.large)), key=lambda one: one.peak)
+    names = {row.large: row.name for row in rows} | {row.small: row.name for row in rows}
+    timed = {f"{len(rows)} floods": Timed((), (), f"worst of {len(rows)} floods: {slow.name}")}
+    yield Row("11", "hostile input: ns/byte at 30 MB against 3 MB", slow.slope, "x the time", SLOPE, 1.1, False, timed)
+    timed = {f"{len(rows)} floods": Timed((), (), f"worst of {len(rows)} floods: {names[big]}")}
+    yield Row("11", "hostile input: peak memory", big.peak, "MB", MOST_MEMORY, 256, False, timed)
 
 
 GROUPS: tuple[Callable[[Bench], Iterator[Row]], ...] = (

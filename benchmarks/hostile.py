@@ -27,6 +27,9 @@ MEMORY_PER_BYTE = 5.0
 LEAST_SECONDS = 0.05
 """What a scan that takes less than this costs is mostly not a matter of its size."""
 
+ALL = STREAMS | {f"opcode {name}": flood for name, flood in OPCODES.items()} | ARCHIVES
+"""Every flood by name."""
+
 # Runs in a process of its own, since what is measured is its peak; the first scan loads the model and warms up.
 _MEASURED = """
 import json, sys, time
@@ -133,10 +136,9 @@ def main() -> int:
     parser.add_argument("--large", type=int, default=30_000_000, help="bytes of the larger files")
     parser.add_argument("--runs", type=int, default=2, help="runs of each; twice as many where over (default: 2)")
     arguments = parser.parse_args()
-    floods = STREAMS | {f"opcode {name}": flood for name, flood in OPCODES.items()} | ARCHIVES
     chosen = {
         name: flood
-        for name, flood in floods.items()
+        for name, flood in ALL.items()
         if not arguments.floods or any(part in name for part in arguments.floods)
     }
     print(f"machine {'uncompiled' if str(machine.__file__).endswith('.py') else 'compiled'}; goals: slope <= {SLOPE}, ")

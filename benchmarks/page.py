@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from .goals import Row
+from .goals import Row, said
 from .timing import Timed
 
 _MARKS = {"stretch": "ok (stretch)", "ok": "ok", "miss": "**miss**"}
@@ -57,25 +58,42 @@ def as_page(rows: Sequence[Row], seen: dict[str, dict[str, str]], versions: dict
         + ".",
         "Each tool runs in an environment of its own as its users install it, ours from the wheel. Runs are",
         "interleaved, the page cache is warm, ratios are of the smallest CPU times; CPU minimum / CPU median / wall",
-        "minimum are given. A scanner that reads less is quicker: what each said of such files stands below.",
+        "minimum are given; a row without them says what its figure is of. A scanner that reads less is quicker:",
+        "what each said of such files stands below. In-process rows are of a process that has scanned before, with a",
+        "scanner made anew for each run; of the 1000 tiny files many are alike in all that the ensemble looks at, and",
+        "those it judges once. Peaks of commands are never below that of the process that starts them, some 25 MB.",
+        "Goal 11 is of some of the floods that `python -m benchmarks.hostile` measures.",
         "",
         "![Ratios and goals](benchmarks.svg)",
         "",
-        "| goal | | measured | must (stretch) | | runs |",
+        "| goal | of what | measured | must (stretch) | met | runs, and what was said |",
         "|---|---|---:|---|---|---|",
     ]
-    for row in rows:
-        runs = "<br>".join(f"{name}: {seconds_text(timed)}" for name, timed in row.contenders.items())
+    for row in sorted(rows, key=lambda row: int(row.number)):
+        runs = "<br>".join(f"{_named(tool)}: {_run_text(tool, timed)}" for tool, timed in row.contenders.items())
         lines.append(
             f"| {row.number} | {row.goal} | {value_text(row.value, row.unit)} | {goal_text(row)} "
             f"| {_MARKS[row.verdict]} | {runs} |"
         )
     tools = list(next(iter(seen.values()))) if seen else []
-    named = ["safepickle" if tool == "compiled" else tool for tool in tools]
     lines += ["", "## What they said", "", "The first six call `os.system('echo inert')` when loaded.", ""]
-    lines += ["| file | " + " | ".join(named) + " |", "|---|" + "---|" * len(tools)]
+    lines += ["| file | " + " | ".join(map(_named, tools)) + " |", "|---|" + "---|" * len(tools)]
     lines += [f"| {name} | " + " | ".join(words[tool] for tool in tools) + " |" for name, words in seen.items()]
     return "\n".join(lines) + "\n"
+
+
+def _named(tool: str) -> str:
+    return "safepickle" if tool == "compiled" else tool
+
+
+def _run_text(tool: str, timed: Timed) -> str:
+    """Times of a contender and what it said of the files, where that is a verdict."""
+    words = ""
+    if timed.cpu and timed.peak:
+        words = said(tool, timed)
+    elif timed.cpu and isinstance(timed.result, list) and all(isinstance(word, str) for word in timed.result):
+        words = ", ".join(f"{count} x {word[:20]}" for word, count in Counter(timed.result).most_common(3))
+    return f"{seconds_text(timed)}{'; ' if words else ''}{words}"
 
 
 def as_chart(rows: Sequence[Row]) -> str:

@@ -128,6 +128,7 @@ class Samples:
         folder.mkdir(parents=True, exist_ok=True)
         self.tiny = [_kept(folder / "tiny" / f"{i:04}.pkl", partial(tiny, i)) for i in range(1000)]
         self.tiny_folder = folder / "tiny"
+        self.named = self.tiny[1]  # it names a class, so that the ensemble is asked
         size = 0.7 if quick else 2.7
         self.dense = _kept(folder / f"dense-{size}.pkl", partial(dense, size))
         self.small_dense = _kept(folder / "dense-0.2.pkl", partial(dense, 0.2))

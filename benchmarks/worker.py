@@ -30,8 +30,11 @@ class Work:
         paths = task["paths"]
 
         def run() -> list[str]:
-            reports = [scanner.scan_path(path, hash=hashed) for path in paths]
-            return [f"{report.verdict}{'' if report.complete else ', incomplete'}" for report in reports]
+            said = []
+            for path in paths:
+                report = scanner.scan_path(path, hash=hashed)
+                said.append(f"{report.verdict}{'' if report.complete else ', incomplete'}")
+            return said
 
         return run
 

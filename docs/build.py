@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _command_line() -> str:
-    from safepickle.cli import make_parser
+    from safepickle.arguments import make_parser
 
     parser = make_parser()
     commands = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
