@@ -19,6 +19,7 @@ from safepickle.capabilities import table as shipped
 from ..params import load_params
 from .analysis import read_summary, summarise
 from .fetch import fetch
+from .groups import groups
 from .link import link
 from .merge import Merged
 from .native import native
@@ -36,43 +37,50 @@ def main() -> None:
     if not any(source.package == STANDARD_LIBRARY for source in sources):
         raise SystemExit("capabilities: without the standard library of any Python nothing can be derived")
     summarise(sources, manifest)
-    data = make_table(sources)
+    data = make_table(sources, manifest.link_megabytes)
     partial = chosen.output.with_suffix(".part")
     partial.write_bytes(data)
     partial.rename(chosen.output)
     print(f"wrote {chosen.output}: {len(data)} bytes")
 
 
-def make_table(sources: list[Source]) -> bytes:
-    """Link all sources, one version of each package at a time, and put what they say together."""
+def make_table(sources: list[Source], megabytes: int) -> bytes:
+    """Link all sources, one version of each package at a time, and put what they say together.
+
+    At most so many megabytes of source are linked with each other; see :func:`.groups.groups`.
+    """
     versions: dict[str, list[str]] = {}
     for source in sorted(sources, key=lambda source: (source.package, -source.index)):
         versions.setdefault(source.package, []).append(source.version)
     merged = Merged(versions)
     callables = native()
-    for number, world in enumerate(worlds(sources), 1):
-        begin = time.monotonic()
+    for index, world in worlds(sources):
         chosen = {source.package: source.version for source in world}
-        summaries = [read_summary(source) for source in world]
-        for summary in summaries:
-            merged.add_modules(summary)
-        count = 0
-        for row in link(summaries, callables):
-            merged.add_row(row, chosen)
-            count += 1
-        del summaries
-        gc.collect()
-        print(f"linked world {number}: {count} names, {time.monotonic() - begin:.0f} s", file=sys.stderr)
+        for own, together in groups(world, index, megabytes):
+            begin = time.monotonic()
+            summaries = [read_summary(source) for source in together]
+            modules: set[str] = set()
+            for source, summary in zip(together, summaries, strict=True):
+                if source in own:
+                    merged.add_modules(summary)
+                    modules.update(summary.modules)
+            for row in link(summaries, callables):
+                if row.kind != "module" or row.name in modules:
+                    merged.add_row(row, chosen, modules)
+            names = ", ".join(str(source) for source in own)
+            print(f"linked {names} in {time.monotonic() - begin:.0f} s", file=sys.stderr)
+            del summaries
+            gc.collect()
     for source in sources:
         merged.add_unread(source)
     merged.add_native(callables)
     return write_table(merged.finish(), versions)
 
 
-def worlds(sources: list[Source]) -> Iterator[list[Source]]:
-    """Sets of one version of each package, oldest first, that together have every version.
+def worlds(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
+    """Sets of one version of each package, the oldest first, each with how old it is, 0 being the newest.
 
-    A package of fewer versions than others takes part with its oldest in the older worlds.
+    A package of fewer versions than others takes part with its oldest in the older sets.
     """
     by_package: dict[str, dict[int, Source]] = {}
     for source in sources:
@@ -80,7 +88,10 @@ def worlds(sources: list[Source]) -> Iterator[list[Source]]:
     most = max(max(found) for found in by_package.values())
     ordered = sorted(by_package.items(), key=_standard_library_first)
     for index in range(most, -1, -1):
-        yield [found[max((known for known in found if known <= index), default=min(found))] for _, found in ordered]
+        yield (
+            index,
+            [found[max((known for known in found if known <= index), default=min(found))] for _, found in ordered],
+        )
 
 
 def _standard_library_first(item: tuple[str, object]) -> tuple[bool, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +109,13 @@ class Merged:
             if module_name in self._modules:
                 self._modules[module_name].names.setdefault(qualname, Entry(inert=False, unknown=True))
 
-    def add_row(self, row: Row, versions: Mapping[str, str]) -> None:
-        """Take in what was derived with these versions of the packages; the oldest come first."""
+    def add_row(self, row: Row, versions: Mapping[str, str], modules: Set[str]) -> None:
+        """Take in what was derived with these versions of the packages, if it is of one of `modules`.
+
+        What was derived of the oldest versions comes first.
+        """
         place = self.split(row.name)
-        if place is None:
+        if place is None or place[0].name not in modules:
             return
         module, qualname = place
         if not qualname:
@@ -190,7 +193,16 @@ class Merged:
                     else:
                         entry.ways = {}
         self._cut_loose_ends()
+        self._shorten()
         return sorted(self._modules.values(), key=lambda module: module.name)
+
+    def _shorten(self) -> None:
+        """Say of a re-exported function that is inert just that, which takes less room than where it leads."""
+        for module in self._modules.values():
+            for entry in module.names.values():
+                found = self._entry(entry.target) if entry.target else None
+                if found is not None and found.form == "function" and found.inert and found.plain:
+                    entry.target, entry.inert, entry.unknown = "", True, False
 
     def _take_over(self, entry: Entry, other: Entry | None) -> None:
         """Let an entry reach what another one reaches: it was the same thing in an older version."""

@@ -44,11 +44,15 @@ class Source(Record):
     index: int
     folder: Path
 
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
 
 class Manifest(Record):
     """Section ``capabilities`` of params.yaml."""
 
     jobs: int
+    link_megabytes: int
     dask: str | None
     targets: tuple[Target, ...]
     standard_libraries: tuple[str, ...]
@@ -67,6 +71,7 @@ class Manifest(Record):
             section = params["capabilities"]
             return cls(
                 jobs=int(section["jobs"]),
+                link_megabytes=int(section["link_megabytes"]),
                 dask=section["dask"],
                 targets=tuple(Target(str(target["python"]), target["platform"]) for target in section["targets"]),
                 standard_libraries=tuple(map(str, section["standard_libraries"])),

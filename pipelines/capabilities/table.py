@@ -155,7 +155,7 @@ class _Writer:
     def sections(self, module: ModuleEntries) -> list[tuple[str, list[int]]]:
         """The sections of a module, as text and fingerprints: one if it is small, and of it all names."""
         lines = {name: self._line(name, entry, module) for name, entry in module.names.items()}
-        size = sum(len(line) or 4 for line in lines.values())
+        size = sum(len(line) or 3 for line in lines.values())
         count = min(255, 1 + size // BLOCK)
         parts: list[list[str]] = [[] for _ in range(count)]
         for name in sorted(lines):
@@ -163,20 +163,22 @@ class _Writer:
         return [self._section(module, [(name, lines[name]) for name in part]) for part in parts]
 
     def _section(self, module: ModuleEntries, lines: list[tuple[str, str]]) -> tuple[str, list[int]]:
-        inert: set[int] = set()
-        unclear: set[int] = set()
+        plain = [(name, module.names[name]) for name, line in lines if not line]
+        inert = {_fingerprint(name) for name, entry in plain if entry.inert}
+        unclear = {_fingerprint(name) for name, entry in plain if not entry.inert}
         listed = [line for _, line in lines if line]
-        for name, line in lines:
-            if not line:
-                (inert if module.names[name].inert else unclear).add(zlib.crc32(name.encode()))
+        # what is not clear must not look inert because it has the fingerprint of what is
+        listed += [self._listed(name, entry, module) for name, entry in plain
+                   if not entry.inert and _fingerprint(name) in inert]  # fmt: skip
         header = [f"\n:{module.name}", module.flags, str(self._packages[module.package]), f"{module.itself.versions:x}"]
         header += [START, str(len(inert)), str(len(unclear)), self._ways(module.itself)]
         return "\t".join(header) + "".join(listed), [*sorted(inert), *sorted(unclear)]
 
     def _line(self, name: str, entry: Entry, module: ModuleEntries) -> str:
         """What is written of a name; nothing if its fingerprint will do."""
-        if entry.plain:
-            return ""
+        return "" if entry.plain else self._listed(name, entry, module)
+
+    def _listed(self, name: str, entry: Entry, module: ModuleEntries) -> str:
         if entry.target:
             return f"\n{name}\t={self._numbers[entry.target]}"
         flags = _LETTER[entry.form] + "i" * entry.inert + "u" * entry.unknown
@@ -189,6 +191,10 @@ class _Writer:
         for way in sorted(entry.ways.values(), key=lambda way: REACHED.index(way.kind)):
             groups[way.following] = groups.get(way.following, "") + _code(way)
         return " ".join(f"{codes}:{self._numbers.get(following, '')}" for following, codes in groups.items())
+
+
+def _fingerprint(name: str) -> int:
+    return zlib.crc32(name.encode()) >> 8
 
 
 def _code(way: Way) -> str:

@@ -11,8 +11,8 @@ The file, little-endian::
     dictionary   what deflate starts from in each block
     blocks, blocks of names   raw deflate
 
-All arrays begin at a multiple of four. A block unpacks to the length of its text (u32), the text, padding to a
-multiple of four and fingerprints (u32 each, the crc32 of names). The text holds sections of modules, and ends with LF::
+All arrays begin at a multiple of four. A block unpacks to the length of its text (u32), the text and
+fingerprints (the upper three bytes of the crc32 of names). The text holds sections of modules, and ends with LF::
 
     LF :MODULE TAB FLAGS TAB PACKAGE TAB VERSIONS TAB START TAB INERT TAB UNCLEAR TAB REACHES
     LF QUALNAME TAB ENTRY

@@ -139,7 +139,7 @@ class Table:
         self._packages = [line.split("\t") for line in lines]
         self.kinds = dict(zip(KIND_LETTERS, kinds.split("\t"), strict=False))
         """Kind by its letter, worst first."""
-        self._unpacked: dict[int, tuple[str, memoryview]] = {}
+        self._unpacked: dict[int, tuple[str, bytes]] = {}
         self._sections: dict[tuple[int, str], _Section] = {}
         self._versions: dict[str, tuple[str, ...]] = {}
 
@@ -286,7 +286,7 @@ class Table:
         for block in range(self._blocks):
             yield self._unpack(block)[0]
 
-    def _unpack(self, block: int) -> tuple[str, memoryview]:
+    def _unpack(self, block: int) -> tuple[str, bytes]:
         known = self._unpacked.get(block)
         if known is not None:
             return known
@@ -302,10 +302,9 @@ class Table:
             data = inflate.decompress(packed, LARGEST_BLOCK)
             size = int.from_bytes(data[:4], "little")
             text = data[4 : 4 + size].decode("utf-8")
-            start = 4 + size + padding(size)
-            if not inflate.eof or start > len(data) or len(data) % 4:
+            if not inflate.eof or 4 + size > len(data):
                 raise ValueError("a block ends too early")
-            known = (text, memoryview(data)[start:].cast("I"))
+            known = (text, data[4 + size :])
         except (zlib.error, ValueError) as error:
             self._damaged(str(error))
         if len(self._unpacked) >= REMEMBERED:
@@ -344,7 +343,7 @@ def _number(owner: Table, digits: str, base: int = 10) -> int:
 class _Section:
     """One module's part of a block."""
 
-    def __init__(self, owner: Table, name: str, text: str, start: int, fingerprints: memoryview) -> None:
+    def __init__(self, owner: Table, name: str, text: str, start: int, fingerprints: bytes) -> None:
         self.name = name
         self._owner = owner
         self._text = text
@@ -357,7 +356,7 @@ class _Section:
         _, self.flags, self._package, self._bits, begin, inert, unclear, self._reaches = fields
         self.package = owner.package(self._package)
         first, self._inert = _number(owner, begin), _number(owner, inert)
-        self._fingerprints = fingerprints[first : first + self._inert + _number(owner, unclear)]
+        self._fingerprints = fingerprints[3 * first : 3 * (first + self._inert + _number(owner, unclear))]
         self._status = "native" if "c" in self.flags else "analysed"
         self._path = ""
         if self._status == "analysed":
@@ -379,15 +378,13 @@ class _Section:
 
     def fingerprint(self, qualname: str) -> str:
         """``i`` for a name known inert, ``u`` for one that is not clear, or nothing."""
-        count = len(self._fingerprints)
-        if not count:
+        wanted = (zlib.crc32(qualname.encode("utf-8", "replace")) >> 8).to_bytes(3, "big")
+        at = self._fingerprints.find(wanted)
+        while at % 3 > 0:
+            at = self._fingerprints.find(wanted, at + 1)
+        if at < 0:
             return ""
-        hashed = zlib.crc32(qualname.encode("utf-8", "replace"))
-        at = bisect_left(self._fingerprints, hashed, 0, self._inert)
-        if at < self._inert and self._fingerprints[at] == hashed:
-            return "i"
-        at = bisect_left(self._fingerprints, hashed, self._inert, count)
-        return "u" if at < count and self._fingerprints[at] == hashed else ""
+        return "i" if at < 3 * self._inert else "u"
 
     def unlisted(self, qualname: str, flag: str) -> Capability:
         """The capability of a name of which there is only a fingerprint."""
