@@ -108,9 +108,7 @@ START = "\0"
 
 
 def _with_length(text: bytes, fingerprints: list[int]) -> bytes:
-    return b"".join(
-        [len(text).to_bytes(4, "little"), text, bytes(padding(len(text))), array("I", fingerprints).tobytes()]
-    )
+    return b"".join([len(text).to_bytes(4, "little"), text, *(number.to_bytes(3, "big") for number in fingerprints)])
 
 
 def _dictionary(texts: Iterable[str]) -> bytes:

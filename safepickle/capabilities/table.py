@@ -380,7 +380,7 @@ class _Section:
         """``i`` for a name known inert, ``u`` for one that is not clear, or nothing."""
         wanted = (zlib.crc32(qualname.encode("utf-8", "replace")) >> 8).to_bytes(3, "big")
         at = self._fingerprints.find(wanted)
-        while at % 3 > 0:
+        while at > 0 and at % 3:
             at = self._fingerprints.find(wanted, at + 1)
         if at < 0:
             return ""

@@ -12,6 +12,7 @@ pytest.importorskip("yaml", reason="the pipelines are not installed")
 from pipelines.capabilities.__main__ import worlds
 from pipelines.capabilities.analysis import read_summary, summarise
 from pipelines.capabilities.fetch import extract
+from pipelines.capabilities.groups import divide
 from pipelines.capabilities.sources import Manifest, Source
 from pipelines.params import load_params
 
@@ -72,7 +73,7 @@ def test_the_manifest_is_read_with_the_newest_version_first() -> None:
 def test_every_version_is_linked_with_ones_of_its_time() -> None:
     sources = [Source("python", f"3.{12 - index}", index, Path()) for index in range(3)]
     sources += [Source("kit", "2.0", 0, Path()), Source("kit", "1.0", 2, Path()), Source("lone", "5", 0, Path())]
-    linked = [[str(source.version) for source in world] for world in worlds(sources)]
+    linked = [[source.version for source in world] for _, world in worlds(sources)]
     assert linked == [["3.10", "1.0", "5"], ["3.11", "2.0", "5"], ["3.12", "2.0", "5"]]
 
 
@@ -83,7 +84,7 @@ def test_a_package_is_analysed_once_and_again_only_when_its_version_changes(
     folder = tmp_path / "kit"
     folder.mkdir()
     (folder / "kit.py").write_text("import os\ndef run(x):\n    return os.system(x)\n", encoding="utf-8")
-    manifest = Manifest(1, None, (), (), ())
+    manifest = Manifest(1, 100, None, (), (), ())
     first = Source("kit", "1.0", 0, folder)
     summarise([first], manifest)
     assert "analysed kit 1.0 (1 of 1)" in capsys.readouterr().err
@@ -92,3 +93,26 @@ def test_a_package_is_analysed_once_and_again_only_when_its_version_changes(
     summarise([first, Source("kit", "1.1", 0, folder)], manifest)
     assert "analysed kit 1.1 (1 of 1)" in capsys.readouterr().err
     assert list(read_summary(first).modules) == ["kit"]
+
+
+def test_packages_are_linked_with_what_they_import_as_far_as_there_is_room() -> None:
+    sizes = {"python": 10, "numpy": 10, "torch": 60, "models": 70, "small": 5, "lone": 30}
+    needs = {"torch": {"numpy": 9}, "models": {"torch": 50, "numpy": 20}, "small": {"numpy": 1, "torch": 9}}
+    divided = list(divide(sizes, needs, set(sizes), 155))
+    assert sorted(name for own, _ in divided for name in own) == sorted(sizes)
+    for own, together in divided:
+        assert together[0] == "python"
+        assert sum(sizes[name] for name in together) <= 155
+        assert set(own) <= set(together)
+    (models,) = [together for own, together in divided if "models" in own]
+    assert {"torch", "numpy"} <= set(models)
+
+
+def test_a_package_larger_than_a_group_may_be_is_linked_by_itself() -> None:
+    (only,) = divide({"python": 10, "huge": 900, "other": 5}, {"huge": {"other": 1}}, {"huge"}, 100)
+    assert only == (["huge"], ["python", "huge"])
+
+
+def test_only_versions_of_their_turn_are_told_about() -> None:
+    divided = divide({"python": 10, "old": 5, "kit": 5}, {"kit": {"old": 1}}, {"kit"}, 100)
+    assert list(divided) == [(["kit"], ["python", "kit", "old"])]
