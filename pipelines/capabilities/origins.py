@@ -53,8 +53,8 @@ class Origins:
         if not path:
             return {base}
         name = path.partition(".")[0]
-        if name in ("__class__", "__code__"):
-            return set()  # what class a value has says nothing of the value; who gives a function has its code
+        if name.startswith("__") and name.endswith("__") and name != "__dict__":
+            return set()  # what a function or class says of itself is its author's: who can forge it has run code
         source = f"{base}.{name}"
         if base == "p0" and self.stores:
             return {source} | self.stores.get(name, NONE) | self.stores.get("*", NONE)
