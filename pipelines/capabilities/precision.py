@@ -68,12 +68,12 @@ def path_text(reach: Reach) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print what is known of the callables of benign files."""
-    rows = {row.name: row for row in read_rows(Path(arguments[0]))}
     datasets = [Path(argument) for argument in arguments[1:]] or sorted(Path("data/seed").glob("*.parquet"))
     names: Counter[str] = Counter()
     for path in datasets:
         frame = read(path)
         names += called(traces(frame[frame["label"] == "benign"]))
+    rows = {row.name: row for row in read_rows(Path(arguments[0])) if row.name in names}
     found = precision(names, rows)
     for name, files in sorted(found.tagged.items(), key=lambda item: -item[1]):
         print(f"tagged {files:5} {name}")

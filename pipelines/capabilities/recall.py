@@ -68,7 +68,8 @@ def main(arguments: list[str]) -> None:
     listed, stored = (Path(argument) for argument in arguments)
     with listed.open(encoding="utf-8", newline="") as file:
         entries = [(line["module"], line["name"]) for line in csv.DictReader(file, delimiter="\t")]
-    found = recall(entries, {row.name: row for row in read_rows(stored)})
+    begins = tuple({_PYTHON_2.get(module, module) + "." for module, _ in entries})
+    found = recall(entries, {row.name: row for row in read_rows(stored) if row.name.startswith(begins)})
     for full, kinds in found.flowing:
         print(f"flows    {full:60} {kinds}")
     for full, kinds in found.reaching:
