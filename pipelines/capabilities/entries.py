@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from safepickle.capabilities.layout import CALL, READ, TAMPER
+from safepickle.capabilities.layout import CALL, MAKE, READ, TAMPER
 from safepickle.capabilities.sinks import KINDS
 from safepickle.record import Record
 
-REACHED = tuple(dict.fromkeys([*KINDS, TAMPER, READ, CALL]))
+REACHED = (*KINDS, MAKE, TAMPER, READ, CALL)
 """Kinds of what is reached, worst first."""
 
 

@@ -7,13 +7,13 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.table import PATH, Table, open_table
 
 from .fetch import LOCK
+from .listing import sections
 
 PAGE = Path("docs/capabilities.md")
 LOOKUPS = 5000
@@ -84,15 +84,6 @@ def _sources() -> list[str]:
     if lock["unobtainable"]:
         lines.append(f"- not to be had as a wheel: {', '.join(sorted(lock['unobtainable']))}")
     return lines
-
-
-def sections(table: Table) -> Iterator[tuple[str, list[str], list[tuple[str, str]]]]:
-    """Every section of a table: module, fields of its header, and what it lists as (qualified name, entry)."""
-    for text in table.texts():
-        for section in text.rstrip("\n").split("\n:")[1:]:
-            first, *lines = section.split("\n")
-            header = first.split("\t")
-            yield header[0], header, [(name, entry) for name, _, entry in (line.partition("\t") for line in lines)]
 
 
 def _microseconds(table: Table, names: list[str]) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING, SWITCHES, root_kind
+from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING, SINKS, SWITCHES, root_kind
 
 from .components import components
 from .graph import Edge, Graph, Node, Way, argument
@@ -33,7 +33,12 @@ MAX_FLOW = 5
 """Calls through which a flow is claimed. Each call widens what an argument may be: of tagged callables read in thirty
 packages, four of five were right up to five calls and fewer than half beyond, and no callable of the public advisories
 needed more than four. That the sink is reached is told from any depth."""
-RUNNING = frozenset(["exec", "deserialize"])
+METHOD = "method"
+"""Kind, told to nobody, of calling what a parameter has under the name of a root sink: ``codec.load(file)``. It is
+followed where a call passes the module that has it."""
+GIVEN = frozenset(["call", METHOD])
+SINK_METHODS = frozenset(name.rpartition(".")[2] for name in SINKS)
+RUNNING = frozenset(["exec", "make", "deserialize"])
 
 
 class Analysis:
@@ -124,8 +129,24 @@ class Evaluation(Origins):
                 self._analysed(number, edge, edge.node)
         for item in self.node.called.get(number, ()):
             self._given(number, call, item[0], item)
+        for atom in call.callee:
+            if atom[0] == "c" and "." not in atom:
+                self._run_made(number, int(atom[1:]))
         if not self.node.edges[number] and number not in self.node.called:
             self.unknown += any(atom[0] == "g" or (atom[-1] != "." and "." not in atom) for atom in call.callee)
+
+    def _run_made(self, number: int, maker: int) -> None:
+        """The result of call `maker` is called: what code was made from is run."""
+        for edge in self.node.edges[maker]:
+            if edge.node is not None:
+                for (kind, source), way in list(edge.node.flows.items()):
+                    if kind == "make":
+                        for own in self.mapped(maker, edge, source):
+                            self.flow("exec", own, (way[0] + 1, number, "types.FunctionType"))
+            elif kind_at(edge.name, self.calls[maker]) == "make":
+                for atoms in matters(edge.name, self.calls[maker]):
+                    for own in self.sources(atoms):
+                        self.flow("exec", own, (1, number, edge.name))
 
     def _given(self, number: int, call: Call, kind: str, item: tuple[object, ...]) -> None:
         """A call of something that the caller supplies, or that is not known."""
@@ -134,11 +155,14 @@ class Evaluation(Origins):
                 if atom[0] in "pc":
                     for source in self.sources((atom,)):
                         self.flow("call", source, (1, number, None))
+        elif kind == "p" and item[2] in SINK_METHODS:
+            for source in self.sources(atom for atom in call.callee if atom[0] == "p"):
+                self.flow(METHOD, source, (1, number, None))
 
     def flow(self, kind: str, source: str, way: Way) -> None:
         """Note that a source reaches a kind of sink, if that is news or nearer."""
         if way[0] > MAX_FLOW:
-            if kind != "call":
+            if kind not in GIVEN:
                 self.reach(kind, way)
             return
         if source.endswith(CONTENT):
@@ -165,7 +189,7 @@ class Evaluation(Origins):
         if known is None or way[0] < known[0]:
             self.node.flows[key] = way
             self.changed = True
-        if kind != "call":  # who calls what nobody gave it does nothing that its own calls do not tell
+        if kind not in GIVEN:  # who calls what nobody gave it does nothing that its own calls do not tell
             self.reach(kind, way)
 
     def reach(self, kind: str, way: Way) -> None:
@@ -189,7 +213,7 @@ class Evaluation(Origins):
                     mapped[source] = self.mapped(number, edge, source)
                 for own in mapped[source]:
                     self.flow(kind, own, (way[0] + 1, number, callee))
-            if kind == "call":
+            if kind in GIVEN:
                 self._calls_back(number, edge, callee, source, way[0])
         self.guards = NEEDS_NOTHING
         if edge.receiver == "p0" or (not edge.shift and callee.own is not None and self._passes_itself(number)):
@@ -298,10 +322,14 @@ class Evaluation(Origins):
         name = edge.name
         if name in PREPARING:
             return
+        shift = 0
+        if root_kind(name.removesuffix(".__init__")) and not root_kind(name):  # what a subclass of a sink calls
+            name = name.removesuffix(".__init__")
+            shift = not any(atom[0] == "u" for atom in call.callee)
         if root_kind(name):
             kind = kind_at(name, call)
             self.reach(kind, (1, number, name))
-            for atoms in matters(name, call):
+            for atoms in matters(name, call, shift):
                 for source in self.sources(atoms):
                     self.flow(kind, source, (1, number, name))
             return

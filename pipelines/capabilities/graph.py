@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safepickle.capabilities.sinks import root_kind
+
 from .names import Object
 from .objects import Resolver
 from .program import Atoms, Call, Class, Function
@@ -211,10 +213,13 @@ class Graph:
 
     def constructing(self, found: Class) -> Iterator[Edge]:
         """Edges for making an instance."""
+        own = any(item[0] == "f" for item in self.resolver.member(found, "__init__"))
         for name in ("__new__", "__init__"):
             for item in self.resolver.member(found, name):
                 if item[0] == "f":
                     yield Edge(self.node(item[1], found), receiver="*", shift=1)
+                elif own and root_kind(item[1].removesuffix(".__new__")):
+                    continue  # what gets there is told by the call of the constructor of the class above
                 elif item[0] == "n" and not item[1].startswith("builtins."):
                     yield Edge(None, item[1].removesuffix("." + name), receiver="*")
         if found.made or any(item == "typing.NamedTuple" for item in self.resolver.mro(found)):

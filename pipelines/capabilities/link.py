@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from safepickle.capabilities.sinks import KINDS, root_kind
 
 from .bindings import bind_classes
-from .flow import Analysis
+from .flow import METHOD, Analysis
 from .graph import CALLED, IMPLICIT, Edge, Graph, Node, Way
 from .names import Object, Objects
 from .objects import Resolver
@@ -20,7 +20,7 @@ MAX_CALLED = 3
 """Calls within which what an instance does when it is called counts as its class's: callables that carry others."""
 HARMLESS = frozenset(["read", "import"])
 """What a callable may do by itself and still be inert, as long as nothing of its caller gets there."""
-_ORDER = {kind: number for number, kind in enumerate((*KINDS, "call", "tamper", "read"))}
+_ORDER = {kind: number for number, kind in enumerate((*KINDS, "make", "call", "tamper", "read"))}
 
 
 def link(summaries: Iterable[PackageSummary], native: Mapping[str, NativeCallable]) -> Iterator[Row]:
@@ -261,7 +261,7 @@ class Rows:
 
 def _better(best: Best, key: tuple[str, bool, bool], found: tuple[int, Node | None, Way | None, str]) -> None:
     known = best.get(key)
-    if known is None or found[0] < known[0]:
+    if key[0] != METHOD and (known is None or found[0] < known[0]):
         best[key] = found
 
 

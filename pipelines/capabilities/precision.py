@@ -1,7 +1,7 @@
-"""What the derived map says of the callables that benign model files call.
+"""What the shipped map says of the callables that benign model files call.
 
-Run ``python -m pipelines.capabilities.precision rows.jsonl [dataset.parquet ...]``; without datasets, those of
-``data/seed``. Every tagged callable is printed with its witness path, to be read: it truly does so, or is an error.
+Run ``python -m pipelines.capabilities.precision [dataset.parquet ...]``; without datasets, those of ``data/seed``.
+Every tagged callable is printed with its witness path, to be read: it truly does so, or is an error.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pipelines.dataset import read, traces
 from safepickle.bytecode.trace import FileTrace
+from safepickle.capabilities.table import PATH, Table, open_table
 from safepickle.record import Record
 
-from .records import Reach, Row
-from .stored import read_rows
+from .listing import flowing, path_text
 
 KINDS = ("exec", "process", "native", "network", "file")
 
@@ -39,49 +39,38 @@ def called(files: Iterable[FileTrace]) -> Counter[str]:
     return found
 
 
-def flowing(row: Row, kinds: Iterable[str] = KINDS) -> list[Reach]:
-    """The ways in which the caller's argument gets to one of some kinds of sinks."""
-    return [reach for reach in row.reaches if reach.flows and reach.kind in kinds]
-
-
-def precision(names: Mapping[str, int], rows: Mapping[str, Row]) -> Precision:
-    """Sort names by what the rows say of them."""
+def precision(names: Mapping[str, int], table: Table) -> Precision:
+    """Sort names by what the table says of them."""
     tagged, inert, other, unknown = {}, {}, {}, {}
     for name, files in names.items():
-        row = rows.get(name)
-        if row is None:
+        found = table.find(name)
+        if found is None or found.status not in ("root", "analysed", "native"):
             unknown[name] = files
-        elif flowing(row):
+        elif flowing(found, KINDS):
             tagged[name] = files
-        elif row.inert:
+        elif found.inert:
             inert[name] = files
         else:
             other[name] = files
     return Precision(tagged, inert, other, unknown)
 
 
-def path_text(reach: Reach) -> str:
-    """A reach on one line, with its witness path."""
-    steps = " > ".join(f"{step.name}:{step.line}" if step.line else step.name for step in reach.witness)
-    return f"{reach.kind}{' implicit' if reach.implicit else ''} {reach.depth}: {steps}"
-
-
 def main(arguments: list[str]) -> None:
     """Print what is known of the callables of benign files."""
-    datasets = [Path(argument) for argument in arguments[1:]] or sorted(Path("data/seed").glob("*.parquet"))
+    datasets = [Path(argument) for argument in arguments] or sorted(Path("data/seed").glob("*.parquet"))
     names: Counter[str] = Counter()
     for path in datasets:
         frame = read(path)
         names += called(traces(frame[frame["label"] == "benign"]))
-    rows = {row.name: row for row in read_rows(Path(arguments[0])) if row.name in names}
-    found = precision(names, rows)
+    table = open_table(PATH)
+    found = precision(names, table)
     for name, files in sorted(found.tagged.items(), key=lambda item: -item[1]):
         print(f"tagged {files:5} {name}")
-        for reach in flowing(rows[name]):
-            print(f"             {path_text(reach)}")
+        capability = table.find(name)
+        for reach in flowing(capability, KINDS) if capability is not None else ():
+            print(f"             {path_text(table, reach)}")
     for name, files in sorted(found.other.items(), key=lambda item: -item[1]):
-        kinds = " ".join(f"{reach.kind}{'*' if reach.flows else ''}" for reach in rows[name].reaches)
-        print(f"other  {files:5} {name} unknown={rows[name].unknown} {kinds}")
+        print(f"other  {files:5} {name}")
     print(
         f"{len(names)} callables: {len(found.tagged)} tagged, {len(found.inert)} inert, {len(found.other)} neither, "
         f"{len(found.unknown)} not analysed"

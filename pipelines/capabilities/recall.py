@@ -1,8 +1,7 @@
-"""How much of a list of callables that were found to be dangerous the derived map tags by itself.
+"""How much of a list of callables that were found to be dangerous the shipped map tags by itself.
 
-Run ``python -m pipelines.capabilities.recall list.tsv rows.jsonl``: the list has columns ``module`` and ``name``
-(``*`` for a whole module), the rows are those of :func:`pipelines.capabilities.link.link`. What is itself a root sink
-is left out, as it proves nothing.
+Run ``python -m pipelines.capabilities.recall list.tsv``: the list has columns ``module`` and ``name`` (``*`` for a
+whole module). What is itself a root sink is left out, as it proves nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.sinks import sink_kind
+from safepickle.capabilities.table import PATH, Table, open_table
 from safepickle.record import Record
 
-from .records import Row
-from .stored import read_rows
+from .listing import definitions
 
 _PYTHON_2 = {"__builtin__": "builtins", "httplib": "http.client"}
 
@@ -27,61 +27,60 @@ class Recall(Record):
 
     flowing: tuple[tuple[str, str], ...]
     reaching: tuple[tuple[str, str], ...]
-    missed: tuple[str, ...]
+    missed: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
 
 
-def recall(entries: Iterable[tuple[str, str]], rows: Mapping[str, Row]) -> Recall:
-    """Look every (module, name) of a list up in the rows.
+def recall(entries: Iterable[tuple[str, str]], table: Table) -> Recall:
+    """Look every (module, name) of a list up.
 
     A module counts as its functions, classes and methods together: it is tagged when one of them is.
     """
+    listed = [(_PYTHON_2.get(module, module), name) for module, name in dict.fromkeys(entries)]
+    whole = tuple({module + "." for module, name in listed if name == "*"})
+    within = [found for found in definitions(table) if (found.name + ".").startswith(whole)] if whole else []
     flowing, reaching, missed, left_out = [], [], [], []
-    for module, name in dict.fromkeys(entries):
-        module = _PYTHON_2.get(module, module)
+    for module, name in dict.fromkeys(listed):
         full = f"{module}.{name}"
-        if name != "*" and sink_kind(full):
+        if name == "*":
+            found = [item for item in within if item.name.startswith(module + ".")]
+        elif sink_kind(full):
             left_out.append((full, "is a root sink"))
             continue
-        found = _of_module(module, rows) if name == "*" else [row for row in (rows.get(full),) if row]
+        else:
+            one = table.find(full)
+            found = [one] if one is not None and one.status != "unresolvable" else []
         if not found:
             left_out.append((full, "in no analysed version"))
             continue
-        kinds = Counter(reach.kind for row in found for reach in row.reaches if reach.flows)
-        other = Counter(reach.kind for row in found for reach in row.reaches)
+        kinds = Counter(kind for item in found for kind, flows in _kinds(item) if flows)
+        other = Counter(kind for item in found for kind, _ in _kinds(item))
         if kinds:
             flowing.append((full, " ".join(f"{kind}:{count}" for kind, count in kinds.most_common())))
         elif other:
             reaching.append((full, " ".join(other)))
         else:
-            missed.append(full)
+            missed.append((full, "inert" if all(item.inert for item in found) else "not clear"))
     return Recall(tuple(flowing), tuple(reaching), tuple(missed), tuple(left_out))
 
 
-def _of_module(module: str, rows: Mapping[str, Row]) -> list[Row]:
-    begin = module + "."
-    return [row for name, row in rows.items() if name.startswith(begin) and row.kind != "module" and row.target == name]
+def _kinds(found: Capability) -> list[tuple[str, bool]]:
+    told = [(reach.kind, reach.flows) for reach in (*found.reaches, *found.derived)]
+    return [*told, ("call", True)] if found.calls else told
 
 
 def main(arguments: list[str]) -> None:
     """Print what of a list is tagged."""
-    listed, stored = (Path(argument) for argument in arguments)
-    with listed.open(encoding="utf-8", newline="") as file:
+    with Path(arguments[0]).open(encoding="utf-8", newline="") as file:
         entries = [(line["module"], line["name"]) for line in csv.DictReader(file, delimiter="\t")]
-    begins = tuple({_PYTHON_2.get(module, module) + "." for module, _ in entries})
-    found = recall(entries, {row.name: row for row in read_rows(stored) if row.name.startswith(begins)})
-    for full, kinds in found.flowing:
-        print(f"flows    {full:60} {kinds}")
-    for full, kinds in found.reaching:
-        print(f"reaches  {full:60} {kinds}")
-    for full in found.missed:
-        print(f"missed   {full}")
-    for full, reason in found.left_out:
-        print(f"left out {full:60} {reason}")
-    total = len(found.flowing) + len(found.reaching) + len(found.missed)
-    print(
-        f"{len(found.flowing)} of {total} tagged with a flow, {len(found.reaching)} without, {len(found.missed)} missed"
-    )
+    found = recall(entries, open_table(PATH))
+    for label, names in (("flows", found.flowing), ("reaches", found.reaching), ("missed", found.missed),
+                         ("left out", found.left_out)):  # fmt: skip
+        for full, what in names:
+            print(f"{label:8} {full:60} {what}")
+    tagged, without, missed = len(found.flowing), len(found.reaching), len(found.missed)
+    total = tagged + without + missed
+    print(f"{tagged} of {total} tagged with a flow, {without} without, {missed} missed")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from safepickle.capabilities.sinks import ARGUMENTS, CONTAINERS, MODES, READERS, SWITCHES, root_kind
+from safepickle.capabilities.sinks import ARGUMENTS, CONTAINERS, MAKERS, MODES, READERS, SWITCHES, root_kind
 
 from .program import Atoms, Call
 
@@ -14,18 +14,18 @@ CHANGING = frozenset(
 )
 
 
-def matters(name: str, call: Call) -> Iterator[Atoms]:
-    """What a call passes to a root sink where it matters."""
+def matters(name: str, call: Call, shift: int = 0) -> Iterator[Atoms]:
+    """What a call passes to a root sink where it matters, after the first `shift` arguments."""
     wanted = ARGUMENTS.get(canonical(name))
     if wanted is None:
-        yield from call.given()
+        yield from (atoms for at, atoms in enumerate(call.given()) if at >= shift)
         return
     for place in wanted:
         if isinstance(place, int):
-            yield call.args[place] if place < len(call.args) else ()
+            yield call.args[place + shift] if place + shift < len(call.args) else ()
         else:
             yield call.keywords.get(place, ())
-    if wanted and not call.args:
+    if wanted and len(call.args) <= shift:
         yield call.star
     if wanted:
         yield call.stars
@@ -39,9 +39,11 @@ def canonical(name: str) -> str:
 
 
 def kind_at(name: str, call: Call) -> str:
-    """Kind of a root sink, told apart by its mode where it has one: files that are only read are ``read``."""
+    """Kind of a root sink as it is called here: ``read`` for files that are only read, ``make`` for making code."""
     kind = root_kind(name)
     full = canonical(name)
+    if full in MAKERS:
+        return "make"
     if full in READERS:
         return "read"
     if full in MODES:

@@ -87,8 +87,8 @@ class Capability(Record):
     calls
         Whether it calls what is passed to it, at once or later.
     derived
-        Reaches of kinds that have no root sinks of their own: ``tamper`` (changes how the interpreter works from
-        then on) and ``read`` (reads files).
+        Reaches of kinds that have no root sinks of their own: ``make`` (makes code without running it), ``tamper``
+        (changes how the interpreter works from then on) and ``read`` (reads files).
     package, versions
         Distribution, and the analysed versions of it that have the name; the facts are the worst over these.
     path, line

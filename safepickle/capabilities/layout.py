@@ -37,8 +37,9 @@ NAMES_IN_BLOCK = 64
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
 MAX_DEPTH = len(DIGITS) - 1
 
-TAMPER, READ, CALL = "tamper", "read", "call"
-"""Kinds that have no root sinks of their own: changes the interpreter, reads files, calls what it is passed."""
+MAKE, TAMPER, READ, CALL = "make", "tamper", "read", "call"
+"""Kinds that have no root sinks of their own: makes code, changes the interpreter, reads files, calls what it is
+passed."""
 
 KIND_LETTERS = "abcdefghijklmnop"
 

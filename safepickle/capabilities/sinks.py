@@ -22,6 +22,7 @@ EFFECTS = {
 """What each kind does, in words."""
 
 DERIVED_EFFECTS = {
+    "make": "makes code without running it",
     "call": "calls a callable that it is given",
     "tamper": "changes how the interpreter works from then on",
     "read": "reads files",
@@ -46,14 +47,17 @@ _ROOTS = {
         ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.OleDLL ctypes.cdll.LoadLibrary _ctypes.dlopen _imp.create_dynamic
     """,
     "deserialize": """
-        pickle.loads pickle.load pickle.Unpickler marshal.loads marshal.load shelve.open
+        pickle.loads pickle.load pickle.Unpickler pickle._Unpickler marshal.loads marshal.load shelve.open
     """,
     "file": """
         builtins.open io.open io.FileIO io.open_code os.open os.remove os.unlink os.rename os.renames os.replace
         os.rmdir os.removedirs os.mkdir os.makedirs os.symlink os.link os.chmod os.chown os.truncate os.write os.listdir
         os.scandir
     """,
-    "network": "socket.socket socket.create_connection socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr",
+    "network": """
+        socket.socket socket.create_connection socket.getaddrinfo socket.gethostbyname socket.gethostbyaddr
+        urllib.request.OpenerDirector.open
+    """,
 }  # fmt: skip
 
 _TWINS = {
@@ -63,7 +67,8 @@ _TWINS = {
 """Modules in C or for one platform, and the public module that re-exports their names."""
 
 MAKERS = frozenset(("types.CodeType", "types.FunctionType", "builtins.compile"))
-"""Roots that make code without running it: what they make runs when it is called."""
+"""Roots that make code without running it: what they make runs when it is called. What reaches them is of kind
+``make``, so that it does not hide a longer way to what runs code."""
 
 SINKS: dict[str, str] = {name: kind for kind, names in _ROOTS.items() for name in names.split()}
 """Root sink -> kind."""
@@ -85,12 +90,14 @@ ARGUMENTS: dict[str, tuple[int | str, ...]] = {
     "builtins.__import__": (0, "name"), "importlib.import_module": (0, 1, "name", "package"),
     "importlib.__import__": (0, "name"), "ctypes.CDLL": (0, "name"), "ctypes.PyDLL": (0, "name"),
     "pickle.loads": (0, "data"), "pickle.load": (0, "file"), "pickle.Unpickler": (0, "file"),
+    "pickle._Unpickler": (0, "file"),
     "marshal.loads": (0,), "marshal.load": (0,), "shelve.open": (0, "filename"),
     "builtins.open": (0, "file"), "io.open": (0, "file"), "io.FileIO": (0, "file"), "io.open_code": (0, "path"),
     "os.open": (0, "path"), "os.mkdir": (0, "path"), "os.makedirs": (0, "name"), "os.chmod": (0, "path"),
     "os.chown": (0, "path"), "os.truncate": (0, "path"), "os.write": (), "os.remove": (0, "path"),
     "os.unlink": (0, "path"), "os.rmdir": (0, "path"), "os.listdir": (0, "path"), "os.scandir": (0, "path"),
     "socket.socket": (), "socket.create_connection": (0, "address"), "socket.getaddrinfo": (0, "host"),
+    "urllib.request.OpenerDirector.open": (0, 1, "fullurl"),
 }  # fmt: skip
 """Arguments of a root sink that matter, by position and keyword; of others every argument does."""
 

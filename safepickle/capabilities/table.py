@@ -11,7 +11,20 @@ from bisect import bisect_left
 from ..bytecode.names import canonical
 from ..errors import TableError
 from .capability import Capability, Reach, Step
-from .layout import CALL, DIGITS, FORMS, KIND_LETTERS, MAGIC, MODULE_FLAGS, NAMES_IN_BLOCK, READ, SIZES, TAMPER, padding
+from .layout import (
+    CALL,
+    DIGITS,
+    FORMS,
+    KIND_LETTERS,
+    MAGIC,
+    MAKE,
+    MODULE_FLAGS,
+    NAMES_IN_BLOCK,
+    READ,
+    SIZES,
+    TAMPER,
+    padding,
+)
 from .sinks import EFFECTS, sink_kind
 
 TYPE_CHECKING = False
@@ -412,7 +425,7 @@ class _Section:
             inert="i" in flags[1:],
             unknown="u" in flags[1:],
             calls=any(reach.kind == CALL and reach.flows for reach in reaches),
-            derived=tuple([reach for reach in reaches if reach.kind in (TAMPER, READ)]),
+            derived=tuple([reach for reach in reaches if reach.kind in (MAKE, TAMPER, READ)]),
             package=self.package,
             versions=self.versions(bits),
             path=self._path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..bytecode.folding import FOLDABLE
 from ..bytecode.trace import flattened
+from ..capabilities.layout import MAKE
 from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
 from ..capabilities.table import lookup
 from ..features.calls import is_function, is_stdlib
@@ -136,13 +137,13 @@ class CallEvidence:
             yield from self._of_unknown_code(call)
 
     def _of_reach(self, call: Call, reach: Reach, usual: int) -> Iterator[Finding]:
-        witness = reach.witness
-        root = witness[-1].name if witness else ""
-        kind, severity = reach.kind, _LESS[_CALLED[reach.kind]]
-        if root in MAKERS:
+        if reach.kind == MAKE:
             if not usual:
                 yield self._makes_code(call)
             return
+        witness = reach.witness
+        root = witness[-1].name if witness else ""
+        kind, severity = reach.kind, _LESS[_CALLED[reach.kind]]
         if (kind == "import" and root in _BY_NAME and _names_module(call)) or (
             kind == "deserialize" and self._was_read(call)
         ):
@@ -247,8 +248,7 @@ class CallEvidence:
         if name in MAKERS:
             return True
         capability = self.known.capability(name)
-        reach = capability.reach("exec", flows=True) if capability is not None and capability.reaches else None
-        return reach is not None and bool(witness := reach.witness) and witness[-1].name in MAKERS
+        return capability is not None and any(reach.kind == MAKE and reach.flows for reach in capability.derived)
 
     def _was_read(self, call: Call) -> bool:
         """Whether what the call loads is a literal of the stream, and all that was found in such was understood."""
@@ -293,13 +293,20 @@ def _executed(call: Call, capability: Capability | None) -> list[Reach]:
     if capability is None:
         return []
     constructs = call.opcode in ("NEWOBJ", "NEWOBJ_EX")
-    return [reach for reach in capability.reaches if reach.flows and not reach.implicit and not constructs]
+    return [] if constructs else [reach for reach in _told(capability) if not reach.implicit]
 
 
 def _implicit(capability: Capability | None) -> list[Reach]:
     if capability is None:
         return []
-    return [reach for reach in capability.reaches if reach.flows and reach.implicit]
+    return [reach for reach in _told(capability) if reach.implicit]
+
+
+def _told(capability: Capability) -> Iterator[Reach]:
+    """What a callable does with what it is passed, as far as there is a rule for it."""
+    for reach in (*capability.reaches, *capability.derived):
+        if reach.flows and (reach.kind in EFFECTS or reach.kind == MAKE):
+            yield reach
 
 
 def _names_module(call: Call) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..capabilities.layout import CALL, READ, TAMPER
-from ..capabilities.sinks import EFFECTS
+from ..capabilities.layout import CALL
+from ..capabilities.sinks import DERIVED_EFFECTS, EFFECTS
 from .printable import printable
 
 TYPE_CHECKING = False
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ..capabilities.capability import Capability, Reach, Step
     from ..features.prevalence import Prevalence
 
-_DERIVED = {TAMPER: "changes how the interpreter works from then on", READ: "reads files"}
 _NOTHING_KNOWN = "  nothing is known: its module was never analysed"
 
 
@@ -59,7 +58,7 @@ def _facts(capability: Capability) -> Iterator[str]:
 
 
 def _reach(capability: Capability, reach: Reach) -> Iterator[str]:
-    effect = EFFECTS.get(reach.kind) or _DERIVED[reach.kind]
+    effect = EFFECTS.get(reach.kind) or DERIVED_EFFECTS[reach.kind]
     calls = f"{reach.depth} call{'s' * (reach.depth != 1)} deep" if reach.depth else "itself"
     flows = "with what it is passed" if reach.flows else "whatever it is passed"
     implicit = ", by methods that loading calls" if reach.implicit else ""

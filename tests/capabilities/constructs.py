@@ -591,4 +591,30 @@ def good(x):
         "bad",
         "good",
     ),
+    "code made into a function that is called": (
+        """
+import types
+def made(x):
+    return types.FunctionType(x, {})
+def bad(x):
+    made(x)()
+def good(x):
+    return made(x)
+""",
+        "bad",
+        "good",
+    ),
+    "a module that is passed": (
+        """
+import builtins, json
+def run(codec, x):
+    return codec.exec(x)
+def bad(x):
+    return run(builtins, x)
+def good(x):
+    return run(json, x)
+""",
+        "bad",
+        "good",
+    ),
 }

@@ -129,6 +129,24 @@ def test_what_a_file_in_memory_holds_is_no_path(tmp_path, in_c):
     assert [flowing(rows[f"m.{name}"]) for name in ("bad", "good")] == [{"file"}, set()]
 
 
+def test_a_subclass_of_a_sink_is_one_by_its_constructor(tmp_path, in_c):
+    source = (
+        "import pickle\nclass Bad(pickle.Unpickler):\n    def __init__(self, x):\n        super().__init__(x)\n"
+        "class Worse(pickle._Unpickler):\n    def __init__(self, n, x):\n        pickle._Unpickler.__init__(self, x)\n"
+        "class Good(pickle.Unpickler):\n    def __init__(self, x):\n        super().__init__(open('a'))\n"
+    )
+    rows = analysed(tmp_path, {"m.py": source}, in_c)
+    assert [flowing(rows[f"m.{name}"]) for name in ("Bad", "Worse", "Good")] == [{"deserialize"}] * 2 + [set()]
+
+
+def test_making_code_is_told_apart_from_running_it(tmp_path, in_c):
+    source = (
+        "import types\ndef make(x):\n    return types.FunctionType(x, {})\ndef both(x, y):\n    make(x)\n    exec(y)\n"
+    )
+    rows = analysed(tmp_path, {"m.py": source}, in_c)
+    assert [flowing(rows[f"m.{name}"]) for name in ("make", "both")] == [{"make"}, {"make", "exec"}]
+
+
 def test_importing_a_module_does_what_its_code_and_its_imports_do(tmp_path, in_c):
     sources = {"a.py": "import os\nos.system('true')\n", "b.py": "import a\n", "c.py": "def f(x):\n    import a\n"}
     rows = analysed(tmp_path, sources, in_c)

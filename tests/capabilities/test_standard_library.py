@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.capabilities.link import link
+from pipelines.capabilities.listing import flowing
 from pipelines.capabilities.native import native
-from pipelines.capabilities.precision import flowing
+from pipelines.capabilities.precision import KINDS
 from pipelines.capabilities.records import Row
 from pipelines.capabilities.summary import analyse
 
@@ -51,7 +52,7 @@ def test_removing_a_tree_changes_files(rows):
     "name", ["warnings.warn", "collections.OrderedDict", "collections.Counter", "collections.namedtuple"]
 )
 def test_what_does_nothing_with_its_argument_is_not_tagged(name, rows):
-    assert not flowing(rows[name])
+    assert not flowing(rows[name], KINDS)
 
 
 @pytest.mark.parametrize("name", ["collections.OrderedDict", "copyreg._reconstructor", "fractions.Fraction"])
