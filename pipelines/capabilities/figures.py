@@ -14,6 +14,7 @@ from safepickle.capabilities.table import PATH, Table, open_table
 
 from .fetch import LOCK
 from .listing import sections
+from .sources import STANDARD_LIBRARY
 
 PAGE = Path("docs/capabilities.md")
 LOOKUPS = 5000
@@ -60,7 +61,7 @@ def figures() -> list[str]:
             counts["call what they are passed"] += found.calls
             for reach in (*found.reaches, *found.derived):
                 kinds[reach.kind, reach.flows] += 1
-    lines = [*_sources(), *(f"- {count:,} {what}" for what, count in counts.items())]
+    lines = [*_sources(table), *(f"- {count:,} {what}" for what, count in counts.items())]
     lines += [
         f"- {Path(PATH).stat().st_size:,} bytes",
         f"- {_microseconds(table, names):.0f} microseconds for the median lookup of {LOOKUPS:,} names drawn at random",
@@ -74,16 +75,13 @@ def figures() -> list[str]:
     return lines
 
 
-def _sources() -> list[str]:
-    lock = json.loads(LOCK.read_text(encoding="utf-8"))
-    packages = {wheel.partition("==")[0] for wheel in lock["wheels"]}
-    libraries = ", ".join(version for version in lock["standard_libraries"].values() if version)
-    lines = [
-        f"- {len(packages)} packages in {len(lock['wheels'])} versions; the standard libraries of Python {libraries}"
-    ]
-    if lock["unobtainable"]:
-        lines.append(f"- not to be had as a wheel: {', '.join(sorted(lock['unobtainable']))}")
-    return lines
+def _sources(table: Table) -> list[str]:
+    packages = {name: versions for name, *versions in table.packages}
+    libraries = ", ".join(packages.pop(STANDARD_LIBRARY, []))
+    count = sum(map(len, packages.values()))
+    lines = [f"- {len(packages)} packages in {count} versions; the standard libraries of Python {libraries}"]
+    missing = json.loads(LOCK.read_text(encoding="utf-8"))["unobtainable"]
+    return [*lines, f"- not to be had as a wheel: {', '.join(sorted(missing))}"] if missing else lines
 
 
 def _microseconds(table: Table, names: list[str]) -> float:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from safepickle.capabilities.capability import Step
 from safepickle.capabilities.sinks import KINDS, root_kind
 
 from .bindings import bind_classes
-from .flow import METHOD, Analysis
+from .callbacks import METHOD
+from .flow import Analysis
 from .graph import CALLED, IMPLICIT, Edge, Graph, Node, Way
 from .names import Object, Objects
 from .objects import Resolver
 from .program import Class, Module, Program
-from .records import NativeCallable, Reach, Row, Step
+from .records import NativeCallable, Reached, Row
 from .summary import PackageSummary
 
 MAX_WITNESS = 24
@@ -231,7 +233,8 @@ class Rows:
                 ((key, found) for key, found in best.items() if key[0] == what),
                 key=lambda pair: (not pair[0][1], pair[0][2], pair[1][0]),
             )
-            reaches.append(Reach(what, found[0], key[1], key[2], tuple(self._witness(name, what, found))))
+            witness = tuple(self._witness(name, what, found))
+            reaches.append(Reached(what, found[0], key[1], key[2], witness=witness))
         native = status == "native"
         inert = known and not any(flows or what not in HARMLESS for what, flows, _ in best)
         return Row(

@@ -11,7 +11,7 @@ from safepickle.capabilities.sinks import SINKS, sink_kind
 
 from .entries import REACHED, Entry, ModuleEntries, Way
 from .native import inert
-from .records import NativeCallable, Reach, Row
+from .records import NativeCallable, Reached, Row
 from .sources import STANDARD_LIBRARY, Source
 from .summary import PackageSummary
 
@@ -142,7 +142,7 @@ class Merged:
         for reach in row.reaches:
             self._add_reach(entry, reach)
 
-    def _add_reach(self, entry: Entry, reach: Reach) -> None:
+    def _add_reach(self, entry: Entry, reach: Reached) -> None:
         """Add a reach to an entry, and to what stands on its way and has no row of its own."""
         if reach.kind not in REACHED:
             return

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
+from safepickle.capabilities.capability import Reach, Step
 from safepickle.record import Record
 
 
-class Step(Record):
-    """One callable on the way to a sink: `line` is where it calls the next one (0 at the sink itself).
+class Reached(Reach):
+    """That a callable can reach a root sink, with the shortest way there: from the callable to the sink, both included.
 
-    `path` is relative to the root of the package's files; `package`, `version` and `path` are empty for what
-    has no source.
+    The line of a step is where it calls the next one, 0 at the sink itself.
     """
 
-    name: str
-    package: str = ""
-    version: str = ""
-    path: str = ""
-    line: int = 0
-
-
-class Reach(Record):
-    """That a callable can reach a root sink.
-
-    Parameters
-    ----------
-    kind
-        One of :data:`safepickle.capabilities.sinks.KINDS`.
-    depth
-        Calls between the callable and the sink; a root sink has depth 0, its direct caller 1.
-    flows
-        Whether an argument of the caller (of a class: also the state) gets into an argument of the sink that
-        matters: command, code, path, name, address, callee.
-    implicit
-        Whether it is reached only through methods that unpickling or garbage collection calls
-        (``__setstate__``, ``append``, ``__del__`` ...), not by the call itself.
-    witness
-        The shortest way there: from the callable to the sink, both included.
-    """
-
-    kind: str
-    depth: int
-    flows: bool
-    implicit: bool = False
     witness: tuple[Step, ...] = ()
 
 
@@ -73,7 +43,7 @@ class Row(Record):
     status: str
     kind: str
     target: str
-    reaches: tuple[Reach, ...] = ()
+    reaches: tuple[Reached, ...] = ()
     inert: bool = False
     unknown: int = 0
     package: str = ""

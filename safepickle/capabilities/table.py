@@ -41,6 +41,7 @@ MAX_HOPS = 12
 REMEMBERED = 256
 """Unpacked blocks that are kept."""
 
+_DERIVED = frozenset((MAKE, TAMPER, READ))
 _table: Table | None = None
 
 
@@ -149,9 +150,11 @@ class Table:
             self._damaged("its directory does not have its checksum")
         self._dictionary = bytes(view[at + texts : at + texts + dictionary])
         kinds, *lines = bytes(view[at : at + texts]).decode("utf-8", "replace").split("\n")
-        self._packages = [line.split("\t") for line in lines]
+        self.packages = [line.split("\t") for line in lines]
+        """Name and versions, oldest first, of each package."""
         self.kinds = dict(zip(KIND_LETTERS, kinds.split("\t"), strict=False))
         """Kind by its letter, worst first."""
+        self._ranks = {kind: rank for rank, kind in enumerate(self.kinds.values())}
         self._unpacked: dict[int, tuple[str, bytes]] = {}
         self._sections: dict[tuple[int, str], _Section] = {}
         self._versions: dict[str, tuple[str, ...]] = {}
@@ -325,6 +328,10 @@ class Table:
         self._unpacked[block] = known
         return known
 
+    def rank(self, reach: Reach) -> int:
+        """How bad the kind of a reach is, 0 being the worst."""
+        return self._ranks[reach.kind]
+
     def package(self, number: str) -> str:
         """The name of a package."""
         return self._package(number)[0]
@@ -341,9 +348,9 @@ class Table:
 
     def _package(self, number: str) -> list[str]:
         at = _number(self, number)
-        if not 0 <= at < len(self._packages):
+        if not 0 <= at < len(self.packages):
             self._damaged(f"there is no package {number[:9]}")
-        return self._packages[at]
+        return self.packages[at]
 
 
 def _number(owner: Table, digits: str, base: int = 10) -> int:
@@ -416,34 +423,34 @@ class _Section:
         if len(fields) != 5 or fields[0][:1] not in FORMS:
             self._owner._damaged(f"what it says of {self.name}.{qualname} cannot be read")
         flags, line, bits, _, ways = fields
-        reaches = self._read_reaches(ways)
+        reaches: list[Reach] = []
+        derived: list[Reach] = []
+        calls = False
+        for reach in self._read_reaches(ways) if ways else ():
+            if reach.kind in EFFECTS:
+                reaches.append(reach)
+            elif reach.kind in _DERIVED:
+                derived.append(reach)
+            elif reach.kind == CALL and reach.flows:
+                calls = True
         return Capability(
-            f"{self.name}.{qualname}" if qualname else self.name,
-            self._status,
-            FORMS[flags[0]] if qualname else "module",
-            tuple([reach for reach in reaches if reach.kind in EFFECTS]),
-            inert="i" in flags[1:],
-            unknown="u" in flags[1:],
-            calls=any(reach.kind == CALL and reach.flows for reach in reaches),
-            derived=tuple([reach for reach in reaches if reach.kind in (MAKE, TAMPER, READ)]),
-            package=self.package,
-            versions=self.versions(bits),
-            path=self._path,
-            line=_number(self._owner, line),
-        )
+            f"{self.name}.{qualname}" if qualname else self.name, self._status,
+            FORMS[flags[0]] if qualname else "module", tuple(reaches), "i" in flags[1:], "u" in flags[1:], calls,
+            tuple(derived), self.package, self.versions(bits), self._path, _number(self._owner, line),
+        )  # fmt: skip
 
     def _read_reaches(self, text: str) -> list[Reach]:
+        owner = self._owner
         found: list[Reach] = []
-        for group in text.split(" ") if text else ():
+        for group in text.split(" "):
             codes, _, number = group.partition(":")
             while codes:
-                implicit = codes[2:3] == "!"
-                kind, depth = self._owner.kinds.get(codes[0].lower()), DIGITS.find(codes[1:2])
+                letter, implicit = codes[0], codes[2:3] == "!"
+                kind, depth = owner.kinds.get(letter.lower()), DIGITS.find(codes[1:2])
                 if kind is None or depth < 0 or bool(number) != bool(depth):
-                    self._owner._damaged(f"the reaches of something in {self.name} cannot be read")
-                found.append(Reach(kind, depth, codes[0].isupper(), implicit, number))
+                    owner._damaged(f"the reaches of something in {self.name} cannot be read")
+                found.append(Reach(kind, depth, letter.isupper(), implicit, number))
                 codes = codes[3 if implicit else 2 :]
         if len(found) > 1:
-            order = list(self._owner.kinds.values())
-            found.sort(key=lambda reach: order.index(reach.kind))
+            found.sort(key=owner.rank)
         return found

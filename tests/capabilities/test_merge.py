@@ -12,6 +12,9 @@ pytest.importorskip("yaml", reason="the pipelines are not installed")
 
 from pipelines.capabilities.__main__ import make_table
 from pipelines.capabilities.analysis import summarise
+from pipelines.capabilities.listing import definitions, flowing, path_text
+from pipelines.capabilities.precision import precision
+from pipelines.capabilities.recall import recall
 from pipelines.capabilities.sources import Manifest, Source
 from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.table import Table
@@ -127,3 +130,18 @@ def test_modules_that_were_not_read_make_nothing_unresolvable(find: Callable[[st
     for name in ("kit._fast.x", "kit.tests.x.y", "kit.odd.broken"):
         assert (find(name).status, find(name).unknown) == ("native", True), name
     assert find("kit.lazy.anything").status == "dynamic"
+
+
+def test_what_is_measured_is_told_from_the_table(table: Table) -> None:
+    listed = {found.name: found for found in definitions(table) if found.package == "kit"}
+    assert {"kit.core.gone", "kit.core.Base.execute"} < set(listed)
+    assert [path_text(table, reach) for reach in flowing(listed["kit.core.gone"], ["exec"])] == [
+        "exec 1: builtins.eval"
+    ]
+    entries = [("kit", "run"), ("kit.core", "*"), ("kit.core", "add"), ("kit.core", "never"), ("posix", "system")]
+    measured = recall(entries, table)
+    assert [name for name, _ in measured.flowing] == ["kit.run", "kit.core.*"]
+    assert measured.missed == (("kit.core.add", "inert"),)
+    assert [name for name, _ in measured.left_out] == ["kit.core.never", "posix.system"]
+    called = precision({"kit.run": 3, "kit.add": 2, "elsewhere.f": 1}, table)
+    assert (called.tagged, called.inert, called.unknown) == ({"kit.run": 3}, {"kit.add": 2}, {"elsewhere.f": 1})
