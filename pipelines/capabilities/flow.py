@@ -262,8 +262,8 @@ class Evaluation(Callbacks):
         holders = self.graph.resolver
         for atom in call.args[0]:
             for item in holders.objects(self.node.function, self.node.own, atom):
-                if item[0] in "mnp" and named:
-                    for source in named | (self.sources((atom,)) if item[0] == "p" else NONE):
+                if item[0] in "mnp":  # the name decides, whoever has it
+                    for source in named:
                         self.flow("import", source, (1, number, "builtins.getattr"))
 
     def _followed(self) -> frozenset[int]:

@@ -218,10 +218,10 @@ class Graph:
             for item in self.resolver.member(found, name):
                 if item[0] == "f":
                     yield Edge(self.node(item[1], found), receiver="*", shift=1)
-                elif own and root_kind(item[1].removesuffix(".__new__")):
-                    continue  # what gets there is told by the call of the constructor of the class above
                 elif item[0] == "n" and not item[1].startswith("builtins."):
-                    yield Edge(None, item[1].removesuffix("." + name), receiver="*")
+                    maker = item[1].removesuffix("." + name)
+                    if name == "__init__" or not (own and root_kind(maker)):  # else the own constructor tells what
+                        yield Edge(None, maker, receiver="*")  # gets there
         if found.made or any(item == "typing.NamedTuple" for item in self.resolver.mro(found)):
             for item in self.resolver.member(found, "__post_init__"):
                 if item[0] == "f":

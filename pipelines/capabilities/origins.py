@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .graph import Edge, Node, argument
+from .program import Call
 
 Sources = frozenset[str]
 NONE: Sources = frozenset()
@@ -53,7 +54,7 @@ class Origins:
         if not path:
             return {base}
         name = path.partition(".")[0]
-        if name.startswith("__") and name.endswith("__") and name != "__dict__":
+        if _is_dunder(name) and name != "__dict__":
             return set()  # what a function or class says of itself is its author's: who can forge it has run code
         source = f"{base}.{name}"
         if base == "p0" and self.stores:
@@ -76,7 +77,7 @@ class Origins:
                     answer |= self.mapped(number, edge, source)
             else:
                 opaque = True
-        if opaque and not (len(edges) == 1 and edges[0].name in TELLING_NOTHING):
+        if opaque and not (len(edges) == 1 and edges[0].name in TELLING_NOTHING) and not _asks_what_it_says(call):
             for atoms in call.given():
                 answer |= self.sources(atoms)
             answer |= self.sources(atom.rpartition(".")[0] or atom for atom in call.callee if atom[0] in "pc~")
@@ -145,6 +146,20 @@ class Origins:
                     if atom.lstrip("~")[0] == "p":
                         found |= self.mapped(edge.through, maker, atom.lstrip("~").split(".")[0])
         return frozenset(found)
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _asks_what_it_says(call: Call) -> bool:
+    """Whether a call is ``thing.__dict__.get("__annotations__")``: the same as the attribute."""
+    asked = call.args[0] if call.args else ()
+    return (
+        bool(asked and call.callee)
+        and all(atom.endswith(".__dict__.get") for atom in call.callee)
+        and all(atom[0] == "s" and _is_dunder(atom[1:]) for atom in asked)
+    )
 
 
 def _attributes(atoms: Iterable[str], name: str) -> list[str]:
