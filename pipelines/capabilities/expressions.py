@@ -123,7 +123,7 @@ def _choice(scope: Scope, node: ast.IfExp) -> Value:
     needs = scope.needs
     scope.needs = needs | needed(scope, node.test)
     value = evaluate(scope, node.body)
-    scope.needs = needs | needed_otherwise(scope, node.test)
+    scope.needs = needs | needed(scope, node.test, holds=False)
     value |= evaluate(scope, node.orelse)
     scope.needs = needs
     return value
@@ -356,30 +356,18 @@ def checked(scope: Scope, test: ast.expr) -> Value:
     return EMPTY
 
 
-def needed(scope: Scope, test: ast.expr) -> frozenset[int]:
-    """Parameters that are false by default and must be true for a condition to hold."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return frozenset().union(*[needed(scope, item) for item in test.values])
+def needed(scope: Scope, test: ast.expr, holds: bool = True) -> frozenset[int]:
+    """Parameters that are false by default and must be true for a condition to hold, or not to hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if holds else ast.Or):
+        return frozenset().union(*[needed(scope, item, holds) for item in test.values])
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return needed_otherwise(scope, test.operand)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.IsNot):
+        return needed(scope, test.operand, not holds)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.IsNot if holds else ast.Is):
         other = test.comparators[0]
         return needed(scope, test.left) if isinstance(other, ast.Constant) and other.value is None else frozenset()
-    if isinstance(test, ast.Name) and test.id in scope.parameters:
+    if holds and isinstance(test, ast.Name) and test.id in scope.parameters:
         number = scope.parameters.index(test.id)
         return frozenset([number]) if number in scope.falsy and f"p{number}" in scope.lookup(test.id) else frozenset()
-    return frozenset()
-
-
-def needed_otherwise(scope: Scope, test: ast.expr) -> frozenset[int]:
-    """Parameters that are false by default and must be true for a condition not to hold."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
-        return frozenset().union(*[needed_otherwise(scope, item) for item in test.values])
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return needed(scope, test.operand)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Is):
-        other = test.comparators[0]
-        return needed(scope, test.left) if isinstance(other, ast.Constant) and other.value is None else frozenset()
     return frozenset()
 
 

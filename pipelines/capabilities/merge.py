@@ -187,10 +187,11 @@ class Merged:
         for module in self._modules.values():
             for entry in module.names.values():
                 if entry.target and entry.ways:
-                    self._take_over(self._entry(entry.target) or entry, entry)
-                    if self._entry(entry.target) is None:
+                    moved = self._entry(entry.target)
+                    if moved is None or self._is_native(entry.target):  # not what it was: there is no such source
                         entry.target = ""
                     else:
+                        self._take_over(moved, entry)
                         entry.ways = {}
         self._cut_loose_ends()
         self._shorten()
@@ -203,6 +204,10 @@ class Merged:
                 found = self._entry(entry.target) if entry.target else None
                 if found is not None and found.form == "function" and found.inert and found.plain:
                     entry.target, entry.inert, entry.unknown = "", True, False
+
+    def _is_native(self, name: str) -> bool:
+        place = self.split(name)
+        return place is not None and "c" in place[0].flags
 
     def _take_over(self, entry: Entry, other: Entry | None) -> None:
         """Let an entry reach what another one reaches: it was the same thing in an older version."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .atoms import EMPTY, Value, attribute, derived, joined, root
-from .expressions import annotation, assign, checked, evaluate, needed, needed_otherwise
+from .expressions import annotation, assign, checked, evaluate, needed
 from .scope import Scope
 
 Variables = dict[str, Value]
@@ -97,11 +97,11 @@ def _if(scope: Scope, node: ast.If) -> bool:
     ends = run(scope, node.body)
     after_body = scope.variables
     scope.variables = before
-    scope.needs = needs | needed_otherwise(scope, node.test)
+    scope.needs = needs | needed(scope, node.test, holds=False)
     if ends:
         _believe(scope, node.test)
     else_ends = run(scope, node.orelse)
-    scope.needs = needs | needed_otherwise(scope, node.test) if ends else needs
+    scope.needs = needs | needed(scope, node.test, holds=False) if ends else needs
     if ends and else_ends:
         return True
     if else_ends:
