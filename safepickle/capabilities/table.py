@@ -11,21 +11,9 @@ from bisect import bisect_left
 from ..bytecode.names import canonical
 from ..errors import TableError
 from .capability import Capability, Reach, Step
-from .layout import (
-    CALL,
-    DIGITS,
-    FORMS,
-    KIND_LETTERS,
-    MAGIC,
-    MAKE,
-    MODULE_FLAGS,
-    NAMES_IN_BLOCK,
-    READ,
-    SIZES,
-    TAMPER,
-    padding,
-)
-from .sinks import EFFECTS, sink_kind
+from .layout import DIGITS, KIND_LETTERS, MAGIC, NAMES_IN_BLOCK, SIZES, padding
+from .section import Section, integer
+from .sinks import sink_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +29,6 @@ MAX_HOPS = 12
 REMEMBERED = 256
 """Unpacked blocks that are kept."""
 
-_DERIVED = frozenset((MAKE, TAMPER, READ))
 _table: Table | None = None
 
 
@@ -130,7 +117,7 @@ class Table:
         view = memoryview(data)
         at = len(MAGIC) + 4 * SIZES
         if sys.byteorder != "little" or len(view) < at or view[: len(MAGIC)] != MAGIC:
-            self._damaged("it does not begin like one")
+            self.damaged("it does not begin like one")
         modules, blocks, names, texts, dictionary, checksum = view[len(MAGIC) : at].cast("I")
         begin = at
         arrays: list[memoryview] = []
@@ -138,16 +125,16 @@ class Table:
                                    ("H", 2, blocks + names)):  # fmt: skip
             size = width * count
             if at + size > len(view):
-                self._damaged("it ends in its directory")
+                self.damaged("it ends in its directory")
             arrays.append(view[at : at + size].cast(code))  # type: ignore[call-overload]  # one of three codes
             at += size + padding(size)
         self._hashes, self._first, self._count, self._ends, self._checks = arrays
         self._blocks = blocks
         self._body = at + texts + dictionary + padding(texts + dictionary)
         if self._body + (self._ends[-1] if len(self._ends) else 0) != len(view):
-            self._damaged("its length is not what its directory says")
+            self.damaged("its length is not what its directory says")
         if zlib.crc32(view[begin : self._body]) != checksum:
-            self._damaged("its directory does not have its checksum")
+            self.damaged("its directory does not have its checksum")
         self._dictionary = bytes(view[at + texts : at + texts + dictionary])
         kinds, *lines = bytes(view[at : at + texts]).decode("utf-8", "replace").split("\n")
         self.packages = [line.split("\t") for line in lines]
@@ -156,10 +143,10 @@ class Table:
         """Kind by its letter, worst first."""
         self._ranks = {kind: rank for rank, kind in enumerate(self.kinds.values())}
         self._unpacked: dict[int, tuple[str, bytes]] = {}
-        self._sections: dict[tuple[int, str], _Section] = {}
+        self._sections: dict[tuple[int, str], Section] = {}
         self._versions: dict[str, tuple[str, ...]] = {}
 
-    def _damaged(self, what: str) -> NoReturn:
+    def damaged(self, what: str) -> NoReturn:
         raise TableError(f"the capability table {self.path} is damaged: {what}; install safepickle again")
 
     # --- names ---------------------------------------------------------------------------------------
@@ -194,7 +181,7 @@ class Table:
             name = found
         return Capability(name, "dynamic", unknown=True)
 
-    def _within(self, section: _Section, name: str, parts: list[str], hops: int) -> Capability | str:
+    def _within(self, section: Section, name: str, parts: list[str], hops: int) -> Capability | str:
         """What a module has under a path of attributes: a capability, or the name to go on with."""
         if "n" in section.flags:
             return Capability(name, "native", unknown=True, package=section.package, versions=section.versions(""))
@@ -224,7 +211,7 @@ class Table:
             return Capability(name, "dynamic", unknown=True, package=section.package, versions=section.versions(""))
         return Capability(name, "unresolvable", package=section.package, versions=section.versions(""))
 
-    def _inherited(self, section: _Section, entry: str, rest: list[str], hops: int) -> Capability | None:
+    def _inherited(self, section: Section, entry: str, rest: list[str], hops: int) -> Capability | None:
         """An attribute of a class that one of its bases has; dynamic if a base is not known."""
         fields = entry.split("\t")
         doubtful = None
@@ -248,10 +235,10 @@ class Table:
             value = value * 64 + DIGITS.find(digit)
         block, line = divmod(value, NAMES_IN_BLOCK)
         if not number or value < 0 or self._blocks + block >= len(self._ends):
-            self._damaged(f"there is no name {number[:9]!r}")
+            self.damaged(f"there is no name {number[:9]!r}")
         lines = self._unpack(self._blocks + block)[0].split("\n")
         if line + 1 >= len(lines):
-            self._damaged(f"there is no name {number[:9]!r}")
+            self.damaged(f"there is no name {number[:9]!r}")
         return lines[line + 1]
 
     def follow(self, reach: Reach) -> tuple[Step, ...]:
@@ -272,7 +259,7 @@ class Table:
 
     # --- blocks --------------------------------------------------------------------------------------
 
-    def _section(self, module: str, first: str) -> _Section | None:
+    def _section(self, module: str, first: str) -> Section | None:
         """The section of a module in which `first`, the first component of a qualified name, would be."""
         try:
             hashed = zlib.crc32(module.encode())
@@ -283,7 +270,7 @@ class Table:
             count = self._count[at]
             block = self._first[at] + (zlib.crc32(first.encode("utf-8", "replace")) % count if count > 1 else 0)
             if block >= self._blocks:
-                self._damaged("a module lies outside it")
+                self.damaged("a module lies outside it")
             known = self._sections.get((block, module))
             if known is not None:
                 return known
@@ -292,7 +279,7 @@ class Table:
             if start >= 0:
                 if len(self._sections) >= REMEMBERED:
                     self._sections.clear()
-                found = self._sections[block, module] = _Section(self, module, text, start, fingerprints)
+                found = self._sections[block, module] = Section(self, module, text, start, fingerprints)
                 return found
             at += 1
         return None
@@ -309,10 +296,10 @@ class Table:
         begin = self._body + (self._ends[block - 1] if block else 0)
         end = self._body + self._ends[block]
         if not begin <= end <= len(self._data):
-            self._damaged("a block lies outside it")
+            self.damaged("a block lies outside it")
         packed = self._data[begin:end]
         if zlib.crc32(packed) & 0xFFFF != self._checks[block]:
-            self._damaged("a block does not have its checksum")
+            self.damaged("a block does not have its checksum")
         try:
             inflate = zlib.decompressobj(-15, self._dictionary)
             data = inflate.decompress(packed, LARGEST_BLOCK)
@@ -322,7 +309,7 @@ class Table:
                 raise ValueError("a block ends too early")
             known = (text, data[4 + size :])
         except (zlib.error, ValueError) as error:
-            self._damaged(str(error))
+            self.damaged(str(error))
         if len(self._unpacked) >= REMEMBERED:
             self._unpacked.clear()
         self._unpacked[block] = known
@@ -340,117 +327,14 @@ class Table:
         """Those of a package's versions that are set in hexadecimal `bits`."""
         known = self._versions.get(f"{package}\t{bits}")
         if known is None:
-            mask = _number(self, bits, 16)
+            mask = integer(self, bits, 16)
             _, *versions = self._package(package)
             known = tuple([version for at, version in enumerate(versions) if mask >> at & 1])
             self._versions[f"{package}\t{bits}"] = known
         return known
 
     def _package(self, number: str) -> list[str]:
-        at = _number(self, number)
+        at = integer(self, number)
         if not 0 <= at < len(self.packages):
-            self._damaged(f"there is no package {number[:9]}")
+            self.damaged(f"there is no package {number[:9]}")
         return self.packages[at]
-
-
-def _number(owner: Table, digits: str, base: int = 10) -> int:
-    try:
-        return int(digits, base)
-    except ValueError:
-        owner._damaged(f"{digits[:20]!r} is not a number")
-
-
-class _Section:
-    """One module's part of a block."""
-
-    def __init__(self, owner: Table, name: str, text: str, start: int, fingerprints: bytes) -> None:
-        self.name = name
-        self._owner = owner
-        self._text = text
-        self._start = text.find("\n", start + 1)
-        end = text.find("\n:", start + 1)
-        self._end = end + 1 if end >= 0 else len(text)
-        fields = text[start + 2 : self._start].split("\t") if self._start > 0 else ()
-        if len(fields) != 8 or fields[1].strip(MODULE_FLAGS):
-            owner._damaged(f"the section of {name} is not one")
-        _, self.flags, self._package, self._bits, begin, inert, unclear, self._reaches = fields
-        self.package = owner.package(self._package)
-        first, self._inert = _number(owner, begin), _number(owner, inert)
-        self._fingerprints = fingerprints[3 * first : 3 * (first + self._inert + _number(owner, unclear))]
-        self._status = "native" if "c" in self.flags else "analysed"
-        self._path = ""
-        if self._status == "analysed":
-            self._path = name.replace(".", "/") + ("/__init__.py" if "p" in self.flags else ".py")
-
-    def versions(self, bits: str) -> tuple[str, ...]:
-        return self._owner.versions(self._package, bits or self._bits)
-
-    def entry(self, qualname: str) -> str:
-        """What the section says of a name, or nothing."""
-        if "\n" in qualname or "\t" in qualname:
-            return ""
-        at = self._text.find(f"\n{qualname}\t", self._start, self._end)
-        if at < 0:
-            return ""
-        at += len(qualname) + 2
-        end = self._text.find("\n", at)
-        return self._text[at : end if end >= 0 else self._end]
-
-    def fingerprint(self, qualname: str) -> str:
-        """``i`` for a name known inert, ``u`` for one that is not clear, or nothing."""
-        wanted = (zlib.crc32(qualname.encode("utf-8", "replace")) >> 8).to_bytes(3, "big")
-        at = self._fingerprints.find(wanted)
-        while at > 0 and at % 3:
-            at = self._fingerprints.find(wanted, at + 1)
-        if at < 0:
-            return ""
-        return "i" if at < 3 * self._inert else "u"
-
-    def unlisted(self, qualname: str, flag: str) -> Capability:
-        """The capability of a name of which there is only a fingerprint."""
-        return Capability(
-            f"{self.name}.{qualname}", self._status, inert=flag == "i", unknown=flag == "u",
-            package=self.package, versions=self.versions(""), path=self._path,
-        )  # fmt: skip
-
-    def capability(self, qualname: str, entry: str = "") -> Capability:
-        """The capability of a listed name, or of the module itself if there is no `entry`."""
-        if not entry:
-            entry = f"v{self.flags}\t0\t\t\t{self._reaches}"
-            if "n" in self.flags:
-                return Capability(self.name, "native", "module", unknown=True, package=self.package)
-        fields = entry.split("\t")
-        if len(fields) != 5 or fields[0][:1] not in FORMS:
-            self._owner._damaged(f"what it says of {self.name}.{qualname} cannot be read")
-        flags, line, bits, _, ways = fields
-        reaches: list[Reach] = []
-        derived: list[Reach] = []
-        calls = False
-        for reach in self._read_reaches(ways) if ways else ():
-            if reach.kind in EFFECTS:
-                reaches.append(reach)
-            elif reach.kind in _DERIVED:
-                derived.append(reach)
-            elif reach.kind == CALL and reach.flows:
-                calls = True
-        return Capability(
-            f"{self.name}.{qualname}" if qualname else self.name, self._status,
-            FORMS[flags[0]] if qualname else "module", tuple(reaches), "i" in flags[1:], "u" in flags[1:], calls,
-            tuple(derived), self.package, self.versions(bits), self._path, _number(self._owner, line),
-        )  # fmt: skip
-
-    def _read_reaches(self, text: str) -> list[Reach]:
-        owner = self._owner
-        found: list[Reach] = []
-        for group in text.split(" "):
-            codes, _, number = group.partition(":")
-            while codes:
-                letter, implicit = codes[0], codes[2:3] == "!"
-                kind, depth = owner.kinds.get(letter.lower()), DIGITS.find(codes[1:2])
-                if kind is None or depth < 0 or bool(number) != bool(depth):
-                    owner._damaged(f"the reaches of something in {self.name} cannot be read")
-                found.append(Reach(kind, depth, letter.isupper(), implicit, number))
-                codes = codes[3 if implicit else 2 :]
-        if len(found) > 1:
-            found.sort(key=owner.rank)
-        return found
