@@ -14,6 +14,7 @@ from .native import inert
 from .records import NativeCallable, Reached, Row
 from .sources import STANDARD_LIBRARY, Source
 from .summary import PackageSummary
+from .thinning import thin
 
 _FORMS = {"function": "function", "method": "function", "class": "class"}
 
@@ -195,6 +196,7 @@ class Merged:
                         entry.ways = {}
         self._cut_loose_ends()
         self._shorten()
+        thin(self._modules, self.split, self._entry)
         return sorted(self._modules.values(), key=lambda module: module.name)
 
     def _shorten(self) -> None:

@@ -197,6 +197,8 @@ class Table:
                 inert = section.fingerprint(qualname)
                 if inert and not rest:
                     return section.unlisted(qualname, inert)
+                if inert == "u":
+                    return Capability(name, "dynamic", unknown=True, package=section.package)
                 if not inert:
                     continue
             if rest == ["__call__"] and entry[:1] != "c":

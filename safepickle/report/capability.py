@@ -52,7 +52,7 @@ def _facts(capability: Capability) -> Iterator[str]:
     elif capability.unknown:
         yield "  does something that was not understood, so it may reach more"
     elif not (capability.reaches or capability.derived or capability.calls):
-        yield "  reaches nothing"
+        yield "  hands nothing that it is passed to a root sink; what it does by itself is not near enough to be told"
     if capability.status == "native":
         yield "  written in C: told from published signatures, not from source"
 

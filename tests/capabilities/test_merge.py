@@ -20,7 +20,7 @@ from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.table import Table
 
 OLD = {
-    "kit/__init__.py": "from .core import run, add\nimport numpy as np\n",
+    "kit/__init__.py": "from .core import run, add\nimport os\nimport numpy as np\n",
     "kit/core.py": """
 import os
 def run(command):
@@ -122,8 +122,17 @@ def test_a_way_through_an_inner_function_is_told(table: Table, find: Callable[[s
 
 def test_imported_modules_are_names_too(table: Table, find: Callable[[str], Capability]) -> None:
     assert find("kit.core.os.system").status == "root"
-    assert find("kit.core.os").form == "module"
+    assert find("kit.os").form == "module"
     assert table.find("kit.np.array") is None
+
+
+def test_of_what_a_module_merely_imports_only_what_hands_something_on_is_followed(
+    find: Callable[[str], Capability],
+) -> None:
+    assert (find("kit.core.os").status, find("kit.core.os.plain.x").status) == ("analysed", "dynamic")
+    assert find("kit.core.run").reach("process", flows=True)
+    assert find("kit.core.run").line
+    assert not find("kit.core.Child.add").line
 
 
 def test_modules_that_were_not_read_make_nothing_unresolvable(find: Callable[[str], Capability]) -> None:
