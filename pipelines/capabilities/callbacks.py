@@ -16,7 +16,7 @@ MAX_ATTRIBUTES = 8
 MAX_FLOW = 5
 """Calls through which a flow is claimed. Each call widens what an argument may be: of tagged callables read in thirty
 packages, four of five were right up to five calls and fewer than half beyond, and no callable of the public advisories
-needed more than four. That the sink is reached is told from any depth."""
+needed more than four."""
 METHOD = "method"
 """Kind, told to nobody, of calling what a parameter has under the name of a root sink: ``codec.load(file)``. It is
 followed where a call passes the module that has it."""

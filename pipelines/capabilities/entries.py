@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from safepickle.capabilities.layout import CALL, MAKE, READ, TAMPER
+from safepickle.capabilities.layout import BRIEF, CALL, MAKE, READ, TAMPER
 from safepickle.capabilities.sinks import KINDS
 from safepickle.record import Record
 
 REACHED = (*KINDS, MAKE, TAMPER, READ, CALL)
 """Kinds of what is reached, worst first."""
+
+_BRIEF = frozenset(flags for flags, _ in BRIEF)
 
 
 class Way(Record):
@@ -64,9 +66,12 @@ class Entry:
             self.ways[way.kind] = way
 
     @property
-    def plain(self) -> bool:
-        """Whether all that is to be said is that it is inert, or not clear."""
-        return self.inert != self.unknown and not (self.ways or self.bases or self.target)
+    def brief(self) -> str:
+        """What is said of it by its fingerprint alone, one of :data:`BRIEF`; nothing if there is more to say."""
+        if self.bases or self.target or any(kind != CALL for kind in self.ways):
+            return ""
+        flags = "i" * self.inert + "c" * bool(self.ways) + "u" * self.unknown or "k"
+        return flags if flags in _BRIEF else ""
 
 
 class ModuleEntries:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from safepickle.capabilities.layout import CALL
+from safepickle.capabilities.layout import BRIEF, CALL
 from safepickle.capabilities.table import PATH, Table, open_table
 
 from .fetch import LOCK
@@ -44,10 +44,13 @@ def figures() -> list[str]:
         counts["modules that were not read (compiled, tests, or of a syntax that was not understood)"] += (
             "n" in header[1]
         )
-        inert, unclear = int(header[5]), int(header[6])
-        counts["names in them, of which"] += len(entries) + inert + unclear
-        counts["known inert"] += inert
-        counts["do something that was not understood"] += unclear
+        briefs = (
+            dict(zip((flags for flags, _ in BRIEF), map(int, header[5].split(",")), strict=True)) if header[5] else {}
+        )
+        counts["names in them, of which"] += len(entries) + sum(briefs.values())
+        counts["known inert"] += briefs.get("i", 0)
+        counts["do something that was not understood"] += briefs.get("u", 0) + briefs.get("cu", 0)
+        counts["call what they are passed"] += briefs.get("c", 0) + briefs.get("cu", 0)
         for qualname, entry in entries:
             names.append(f"{module}.{qualname}")
             if entry[:1] == "=":

@@ -204,7 +204,7 @@ class Merged:
         for module in self._modules.values():
             for entry in module.names.values():
                 found = self._entry(entry.target) if entry.target else None
-                if found is not None and found.form == "function" and found.inert and found.plain:
+                if found is not None and found.form == "function" and found.brief == "i":
                     entry.target, entry.inert, entry.unknown = "", True, False
 
     def _is_native(self, name: str) -> bool:

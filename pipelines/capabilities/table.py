@@ -8,18 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from safepickle.capabilities.layout import (
+    BRIEF,
     DIGITS,
     FORMS,
     KIND_LETTERS,
     MAGIC,
     MAX_DEPTH,
     NAMES_IN_BLOCK,
+    fingerprint,
     padding,
 )
 
 from .entries import REACHED, Entry, ModuleEntries, Way
 
-BLOCK = 4096
+BLOCK = 3072
 """Bytes of text in a block, about: what is unpacked for one look."""
 DICTIONARY = 8192
 _LETTER = {form: letter for letter, form in FORMS.items()}
@@ -42,7 +44,7 @@ def write_table(modules: Iterable[ModuleEntries], packages: Mapping[str, Sequenc
     dictionary = _dictionary(text for sections in texts for text, _ in sections)
     directory: list[tuple[int, int, int]] = []
     blocks: list[bytes] = []
-    waiting: list[tuple[str, list[int]]] = []
+    waiting: list[tuple[str, bytes]] = []
     for module, sections in zip(ordered, texts, strict=True):
         if len(sections) > 1 or sum(len(text) for text, _ in waiting) + len(sections[0][0]) > BLOCK:
             blocks += _block(waiting)
@@ -88,15 +90,15 @@ def _chunks(names: list[str]) -> Iterator[list[str]]:
 
 
 def _lines(names: list[str]) -> bytes:
-    return _with_length("".join("\n" + name for name in names).encode(), [])
+    return _with_length("".join("\n" + name for name in names).encode(), b"")
 
 
-def _block(sections: list[tuple[str, list[int]]]) -> list[bytes]:
+def _block(sections: list[tuple[str, bytes]]) -> list[bytes]:
     """A block of whole sections, whose fingerprints are put one after the other; none of nothing."""
     if not sections:
         return []
     text: list[str] = []
-    fingerprints: list[int] = []
+    fingerprints = b""
     for section, own in sections:
         text.append(section.replace(START, str(len(fingerprints)), 1))
         fingerprints += own
@@ -104,11 +106,11 @@ def _block(sections: list[tuple[str, list[int]]]) -> list[bytes]:
 
 
 START = "\0"
-"""Stands for the number of a section's first fingerprint until the block is put together."""
+"""Stands for the place of a section's first fingerprint until the block is put together."""
 
 
-def _with_length(text: bytes, fingerprints: list[int]) -> bytes:
-    return b"".join([len(text).to_bytes(4, "little"), text, *(number.to_bytes(3, "big") for number in fingerprints)])
+def _with_length(text: bytes, fingerprints: bytes) -> bytes:
+    return len(text).to_bytes(4, "little") + text + fingerprints
 
 
 def _dictionary(texts: Iterable[str]) -> bytes:
@@ -150,7 +152,7 @@ class _Writer:
         lines = ["\t".join(REACHED), *("\t".join([package, *self._versions[package]]) for package in self._packages)]
         return "\n".join(lines).encode()
 
-    def sections(self, module: ModuleEntries) -> list[tuple[str, list[int]]]:
+    def sections(self, module: ModuleEntries) -> list[tuple[str, bytes]]:
         """The sections of a module, as text and fingerprints: one if it is small, and of it all names."""
         lines = {name: self._line(name, entry, module) for name, entry in module.names.items()}
         size = sum(len(line) or 3 for line in lines.values())
@@ -160,21 +162,25 @@ class _Writer:
             parts[zlib.crc32(name.partition(".")[0].encode()) % count].append(name)
         return [self._section(module, [(name, lines[name]) for name in part]) for part in parts]
 
-    def _section(self, module: ModuleEntries, lines: list[tuple[str, str]]) -> tuple[str, list[int]]:
-        plain = [(name, module.names[name]) for name, line in lines if not line]
-        inert = {_fingerprint(name) for name, entry in plain if entry.inert}
-        unclear = {_fingerprint(name) for name, entry in plain if not entry.inert}
-        listed = [line for _, line in lines if line]
-        # what is not clear must not look inert because it has the fingerprint of what is
-        listed += [self._listed(name, entry, module) for name, entry in plain
-                   if not entry.inert and _fingerprint(name) in inert]  # fmt: skip
+    def _section(self, module: ModuleEntries, lines: list[tuple[str, str]]) -> tuple[str, bytes]:
+        briefs: dict[str, list[str]] = {flags: [] for flags, _ in BRIEF}
+        listed: list[str] = []
+        taken: dict[bytes, str] = {}
+        for name, line in lines:  # what has the fingerprint of another that says something else must be listed
+            brief = "" if line else module.names[name].brief
+            if brief and taken.setdefault(fingerprint(name, 3), brief) == brief:
+                briefs[brief].append(name)
+            else:
+                listed.append(line or self._listed(name, module.names[name], module))
+        data = [sorted({fingerprint(name, width) for name in briefs[flags]}) for flags, width in BRIEF]
+        counts = ",".join(str(len(part)) for part in data) if any(data) else ""
         header = [f"\n:{module.name}", module.flags, str(self._packages[module.package]), f"{module.itself.versions:x}"]
-        header += [START, str(len(inert)), str(len(unclear)), self._ways(module.itself)]
-        return "\t".join(header) + "".join(listed), [*sorted(inert), *sorted(unclear)]
+        header += [START, counts, self._ways(module.itself)]
+        return "\t".join(header) + "".join(listed), b"".join(b"".join(part) for part in data)
 
     def _line(self, name: str, entry: Entry, module: ModuleEntries) -> str:
         """What is written of a name; nothing if its fingerprint will do."""
-        return "" if entry.plain else self._listed(name, entry, module)
+        return "" if entry.brief else self._listed(name, entry, module)
 
     def _listed(self, name: str, entry: Entry, module: ModuleEntries) -> str:
         if entry.target:
@@ -189,10 +195,6 @@ class _Writer:
         for way in sorted(entry.ways.values(), key=lambda way: REACHED.index(way.kind)):
             groups[way.following] = groups.get(way.following, "") + _code(way)
         return " ".join(f"{codes}:{self._numbers.get(following, '')}" for following, codes in groups.items())
-
-
-def _fingerprint(name: str) -> int:
-    return zlib.crc32(name.encode()) >> 8
 
 
 def _code(way: Way) -> str:

@@ -12,15 +12,15 @@ The file, little-endian::
     blocks, blocks of names   raw deflate
 
 All arrays begin at a multiple of four. A block unpacks to the length of its text (u32), the text and
-fingerprints (the upper three bytes of the crc32 of names). The text holds sections of modules, and ends with LF::
+fingerprints (upper bytes of the crc32 of names). The text holds sections of modules, and ends with LF::
 
-    LF :MODULE TAB FLAGS TAB PACKAGE TAB VERSIONS TAB START TAB INERT TAB UNCLEAR TAB REACHES
+    LF :MODULE TAB FLAGS TAB PACKAGE TAB VERSIONS TAB START TAB COUNTS TAB REACHES
     LF QUALNAME TAB ENTRY
 
-``FLAGS`` are :data:`MODULE_FLAGS`; ``VERSIONS`` bits, hexadecimal, of the package's versions. From fingerprint number
-``START`` come ``INERT`` of names known inert, then ``UNCLEAR`` of names that do something not understood and reach
-nothing known. A module of several blocks has a section in each; a name is in the block that the crc32 of its first
-component chooses.
+``FLAGS`` are :data:`MODULE_FLAGS`; ``VERSIONS`` bits, hexadecimal, of the package's versions. At byte
+``START`` of the fingerprints begin those of the names of which there is no more to tell than :data:`BRIEF` says:
+``COUNTS`` of each kind, with commas between. A module of several blocks has a section in each; a name is in the block
+that the crc32 of its first component chooses.
 
 ``ENTRY`` is ``=`` and the number of the name that it leads to, or :data:`FORMS` and :data:`FLAGS` and then, each
 after a TAB, line, versions (empty: the module's), numbers of the bases with commas between, and reaches. ``REACHES``
@@ -31,7 +31,9 @@ written in base 64 and count the lines of all blocks of names.
 
 from __future__ import annotations
 
-MAGIC = b"SafePickle capabilities 1\n\0\0\0\0\0\0"
+import zlib
+
+MAGIC = b"SafePickle capabilities 2\n\0\0\0\0\0\0"
 SIZES = 6
 NAMES_IN_BLOCK = 64
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
@@ -47,6 +49,10 @@ FORMS = {"f": "function", "c": "class", "v": "value"}
 FLAGS = "iu"
 """Inert; does something not understood."""
 
+BRIEF = (("i", 3), ("k", 3), ("c", 3), ("u", 2), ("cu", 2))
+"""What is told of a name by its fingerprint alone, and bytes of that: inert; known and hands nothing on; calls what
+it is passed; does something not understood; both."""
+
 MODULE_FLAGS = "picdn"
 """A package; inert when imported; written in C and told by signatures; makes names at run time; not read at all."""
 
@@ -54,3 +60,8 @@ MODULE_FLAGS = "picdn"
 def padding(size: int) -> int:
     """Bytes that are missing to a multiple of four."""
     return -size % 4
+
+
+def fingerprint(name: str, width: int) -> bytes:
+    """What stands for a name: the upper bytes of its crc32."""
+    return zlib.crc32(name.encode("utf-8", "replace")).to_bytes(4, "big")[:width]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-
 from .capability import Capability, Reach
-from .layout import CALL, DIGITS, FORMS, MAKE, MODULE_FLAGS, READ, TAMPER
+from .layout import BRIEF, CALL, DIGITS, FORMS, MAKE, MODULE_FLAGS, READ, TAMPER, fingerprint
 from .sinks import EFFECTS
 
 TYPE_CHECKING = False
@@ -34,12 +32,13 @@ class Section:
         end = text.find("\n:", start + 1)
         self._end = end + 1 if end >= 0 else len(text)
         fields = text[start + 2 : self._start].split("\t") if self._start > 0 else ()
-        if len(fields) != 8 or fields[1].strip(MODULE_FLAGS):
+        if len(fields) != 7 or fields[1].strip(MODULE_FLAGS):
             owner.damaged(f"the section of {name} is not one")
-        _, self.flags, self._package, self._bits, begin, inert, unclear, self._reaches = fields
+        _, self.flags, self._package, self._bits, begin, counts, self._reaches = fields
         self.package = owner.package(self._package)
-        first, self._inert = integer(owner, begin), integer(owner, inert)
-        self._fingerprints = fingerprints[3 * first : 3 * (first + self._inert + integer(owner, unclear))]
+        self._begin = integer(owner, begin)
+        self._counts = counts
+        self._fingerprints = fingerprints
         self._status = "native" if "c" in self.flags else "analysed"
         self._path = ""
         if self._status == "analysed":
@@ -59,20 +58,27 @@ class Section:
         end = self._text.find("\n", at)
         return self._text[at : end if end >= 0 else self._end]
 
-    def fingerprint(self, qualname: str) -> str:
-        """``i`` for a name known inert, ``u`` for one that is not clear, or nothing."""
-        wanted = (zlib.crc32(qualname.encode("utf-8", "replace")) >> 8).to_bytes(3, "big")
-        at = self._fingerprints.find(wanted)
-        while at > 0 and at % 3:
-            at = self._fingerprints.find(wanted, at + 1)
-        if at < 0:
+    def brief(self, qualname: str) -> str:
+        """What the fingerprint of a name says of it, one of :data:`~.layout.BRIEF`; nothing if there is none."""
+        if not self._counts:
             return ""
-        return "i" if at < 3 * self._inert else "u"
+        begin = self._begin
+        for count, (flags, width) in zip(self._counts.split(","), BRIEF, strict=False):
+            size = width * integer(self._owner, count)
+            if size:
+                wanted = fingerprint(qualname, width)
+                at = self._fingerprints.find(wanted, begin, begin + size)
+                while at >= 0 and (at - begin) % width:
+                    at = self._fingerprints.find(wanted, at + 1, begin + size)
+                if at >= 0:
+                    return flags
+                begin += size
+        return ""
 
-    def unlisted(self, qualname: str, flag: str) -> Capability:
+    def unlisted(self, qualname: str, flags: str) -> Capability:
         """The capability of a name of which there is only a fingerprint."""
         return Capability(
-            f"{self.name}.{qualname}", self._status, inert=flag == "i", unknown=flag == "u",
+            f"{self.name}.{qualname}", self._status, inert="i" in flags, unknown="u" in flags, calls="c" in flags,
             package=self.package, versions=self.versions(""), path=self._path,
         )  # fmt: skip
 

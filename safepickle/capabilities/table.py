@@ -194,12 +194,12 @@ class Table:
             if entry and not rest:
                 return section.capability(qualname, entry)
             if not entry:
-                inert = section.fingerprint(qualname)
-                if inert and not rest:
-                    return section.unlisted(qualname, inert)
-                if inert == "u":
+                brief = section.brief(qualname)
+                if brief and not rest:
+                    return section.unlisted(qualname, brief)
+                if "u" in brief:
                     return Capability(name, "dynamic", unknown=True, package=section.package)
-                if not inert:
+                if not brief:
                     continue
             if rest == ["__call__"] and entry[:1] != "c":
                 return f"{section.name}.{qualname}"
