@@ -6,16 +6,17 @@ worse; 130 after Ctrl-C, 143 when terminated, 141 when nobody reads the output a
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
-from .arguments import make_parser
 from .errors import SafePickleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from .batch import FileObject
     from .output import Output
@@ -27,14 +28,27 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
+SCAN_DEFAULTS: dict[str, Any] = {
+    "format": "text", "output": None, "fail_on": "suspicious", "jobs": 1, "hash": False, "model": None, "allow": [],
+}  # fmt: skip
 LINES_AT_ONCE = 1_000
 """Lines of a long listing that are written together."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own by default) and return the exit code."""
+    if argv is not None:
+        return _run(list(argv))
+    gc.disable()  # what is imported and loaded now is no garbage, but would be looked through several times
+    try:
+        return _run(sys.argv[1:])
+    finally:
+        gc.freeze()  # nor is anything looked for at the end
+
+
+def _run(argv: list[str]) -> int:
     _survive_any_character()
-    arguments = make_parser().parse_args(argv)
+    arguments = _parsed(argv)
     try:
         run = {"scan": _scan, "trace": _trace, "explain": _explain, "disasm": _disasm, "capability": _capability}[
             arguments.command
@@ -55,6 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A traceback is no answer, and neither is the exit code 1 that Python gives it: that means "malicious".
         _complain(f"internal error, please report this: {type(error).__name__}: {error}")
         return INCOMPLETE
+
+
+def _parsed(argv: list[str]) -> argparse.Namespace:
+    """The options; those of a scan that has none are known without the import of argparse, which takes its time."""
+    if len(argv) > 1 and argv[0] == "scan" and not any(word.startswith("-") for word in argv):
+        plain: Any = type(sys.implementation)  # types.SimpleNamespace
+        return plain(command="scan", paths=argv[1:], **SCAN_DEFAULTS)  # type: ignore[no-any-return]
+    from .arguments import make_parser
+
+    return make_parser().parse_args(argv)
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -190,7 +214,11 @@ def _capability(arguments: argparse.Namespace) -> int:
 def _scanner(arguments: argparse.Namespace) -> Scanner:
     from .scan import Scanner
 
-    return Scanner(model=arguments.model, allow=frozenset(arguments.allow))
+    scanner = Scanner(model=arguments.model, allow=frozenset(arguments.allow))
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return scanner
 
 
 def _refuse_special(path: str) -> None:

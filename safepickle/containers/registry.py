@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..bytecode.opcodes import NAMES
 from ..limits import Limits
 from ..record import Record
-from . import compressed, known_format, numpy_array, raw_pickle, sevenzip_archive, tar_archive, text, zip_archive
+from . import known_format, raw_pickle, tar_archive, zip_archive
 from .contents import Buffer, Contents
 from .source import Source
 from .survey import Survey
@@ -13,6 +13,7 @@ from .survey import Survey
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ..bytecode.trace import Place
 
@@ -23,6 +24,15 @@ def _always(_source: Source) -> bool:
 
 def _never(_source: Source) -> bool:
     return False
+
+
+def _later(module: str, name: str) -> Any:
+    """A function of a module that is imported when it is first called: most files need few of the readers."""
+
+    def call(*arguments: object) -> Any:
+        return getattr(__import__(f"{__package__}.{module}", fromlist=[name]), name)(*arguments)
+
+    return call
 
 
 class Reader(Record):
@@ -52,17 +62,21 @@ READERS: dict[str, Reader] = {
     "pickle": Reader(raw_pickle.sniff, raw_pickle.read, bytes(NAMES)),
     "zip": Reader(zip_archive.sniff, zip_archive.read),
     "tar": Reader(tar_archive.sniff, tar_archive.read),
-    "gzip": Reader(compressed.sniff_gzip, compressed.read_gzip, b"\x1f"),
-    "bz2": Reader(compressed.sniff_bz2, compressed.read_bz2, b"B"),
-    "xz": Reader(compressed.sniff_xz, compressed.read_xz, b"\xfd"),
-    "lzma": Reader(compressed.sniff_lzma, compressed.read_lzma, b"\x5d"),
-    "zlib": Reader(compressed.sniff_zlib, compressed.read_zlib, b"\x08\x18\x28\x38\x48\x58\x68\x78"),
-    "zf": Reader(compressed.sniff_zf, compressed.read_zf, b"Z"),
-    "lz4": Reader(compressed.sniff_lz4, compressed.read_lz4, b"\x02\x04" + _SKIPPABLE),
-    "zstd": Reader(compressed.sniff_zstd, compressed.read_zstd, b"\x28" + _SKIPPABLE),
-    "7z": Reader(sevenzip_archive.sniff, sevenzip_archive.read, b"7"),
-    "npy": Reader(numpy_array.sniff, numpy_array.read, b"\x93", numpy_array.needs_all),
-    "json": Reader(text.is_json, text.read_json, b"{[ \t\r\n\xef\xbb\xbf"),
+    "gzip": Reader(_later("compressed", "sniff_gzip"), _later("compressed", "read_gzip"), b"\x1f"),
+    "bz2": Reader(_later("compressed", "sniff_bz2"), _later("compressed", "read_bz2"), b"B"),
+    "xz": Reader(_later("compressed", "sniff_xz"), _later("compressed", "read_xz"), b"\xfd"),
+    "lzma": Reader(_later("compressed", "sniff_lzma"), _later("compressed", "read_lzma"), b"\x5d"),
+    "zlib": Reader(
+        _later("compressed", "sniff_zlib"), _later("compressed", "read_zlib"), b"\x08\x18\x28\x38\x48\x58\x68\x78"
+    ),
+    "zf": Reader(_later("compressed", "sniff_zf"), _later("compressed", "read_zf"), b"Z"),
+    "lz4": Reader(_later("compressed", "sniff_lz4"), _later("compressed", "read_lz4"), b"\x02\x04" + _SKIPPABLE),
+    "zstd": Reader(_later("compressed", "sniff_zstd"), _later("compressed", "read_zstd"), b"\x28" + _SKIPPABLE),
+    "7z": Reader(_later("sevenzip_archive", "sniff"), _later("sevenzip_archive", "read"), b"7"),
+    "npy": Reader(
+        _later("numpy_array", "sniff"), _later("numpy_array", "read"), b"\x93", _later("numpy_array", "needs_all")
+    ),
+    "json": Reader(_later("text", "is_json"), _later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
     "known": Reader(known_format.sniff, known_format.read, b"", _never),
 }
 """Every reader that accepts the bytes reads them; the order is that of the names in ``pickle+zip``."""
@@ -140,6 +154,8 @@ def wanted(head: Source) -> str:
 
 def _unexplained(source: Source, place: Place, survey: Survey) -> str:
     """The whole of a file, or of what it unpacks to, that no reader is sure of."""
+    from . import text
+
     if text.is_text(source):
         return (
             raw_pickle.read(source, place, survey)

@@ -65,6 +65,27 @@ def test_what_joblib_writes_is_read_to_its_last_byte(array: np.ndarray) -> None:
     assert {trace.coverage.state for trace in found.walk()} == {"complete"}
 
 
+def test_arrays_that_are_announced_alike_are_stepped_over_alike() -> None:
+    dtype = FLOAT64 + b"q\x07"
+    again = b"0h\x08)\x81" + state(b"h\x07") + b"b" + bytes(16)
+    data = stream(new(WRAPPER + b"q\x08") + state(dtype), bytes(16), again * 5 + b"0" + PAYLOAD + b".")
+    found = trace_bytes(data)
+    assert found.complete
+    assert "os.system" in called(found)
+
+
+def test_a_dtype_that_is_changed_between_two_arrays_announced_alike_is_read_anew() -> None:
+    # the second state makes of the items objects, which joblib pickles instead of writing their bytes
+    dtype = FLOAT64 + b"q\x07"
+    objects = b"0h\x07(K\x03X\x01\0\0\0|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb0"
+    again = objects + b"h\x08)\x81" + state(b"h\x07") + b"b" + b"\x80\x04" + PAYLOAD + b"."
+    data = stream(new(WRAPPER + b"q\x08") + state(dtype), bytes(16), again + b"0N.")
+    found = trace_bytes(data)
+    assert found.complete
+    (child,) = found.streams[0].children
+    assert [call.callee.name for call in child.calls] == ["os.system"]
+
+
 def test_a_payload_behind_an_array_is_found() -> None:
     assert "os.system" in called(trace_bytes(stream(new() + state(), bytes(16), b"0" + PAYLOAD + b".")))
 
