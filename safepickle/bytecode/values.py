@@ -107,7 +107,9 @@ class CallSite:
 def text_line(code: int, raw: bytes) -> str:
     """Argument of STRING, UNICODE or another text opcode, decoded as the laxest unpickler does."""
     if code == 0x56:
-        return raw.decode("raw-unicode-escape", "replace")
+        text = raw.decode("raw-unicode-escape", "replace")
+        # no half of a pair of surrogates gets into a Trace: not all that is written as text could hold it
+        return text if b"\\" not in raw else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     if code == 0x53:
         raw = raw.strip()
         if len(raw) >= 2 and raw[:1] == raw[-1:] and raw[:1] in (b"'", b'"'):

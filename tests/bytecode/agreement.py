@@ -6,7 +6,8 @@ The laws, for a stream at any offset where an unpickler began to read:
 * where it executed an opcode, so did the machine; the Trace of a stream that it loads is complete, ends where it
   ended, and has the opcodes that ``pickletools`` has;
 * an unpickler that loads again, and so has the memo of the stream before, finds in the Trace of that what it does,
-  where there is one: the scanner reads so only what cannot be read without;
+  where there is one: the scanner reads so only what cannot be read without, and what names nothing that could exist
+  may be missing where the file is not complete;
 * a stream that all of them load has no import and no call in its Trace that they did not make, in the same order.
 
 ``touch`` (a key hashed, an argument iterated over) is no record of its own: that the Trace has what was touched is.
@@ -57,14 +58,15 @@ def disagreements(found: Found, observed: Observed) -> list[str]:
         trace = at.get(reading.start)
         where = f"{reading.reader} at {reading.start}: "
         if reading.reader.endswith("again"):
-            if reading.start in again:  # a call of the same shape as one of an earlier stream is counted there
+            # a call of the same shape as one of an earlier stream is counted there
+            if reading.start in again and (found.complete or _counts_as_stream(reading)):
                 problems.extend(where + problem for problem in _missing(list(found.traces), reading, often=False))
             continue
         by_start.setdefault(reading.start, []).append(reading)
         if trace is None:
             # found from a later byte on, it may lack persistent ids, but no import and no call, and is not complete
             if (_counts_as_stream(reading) and (found.complete or _lacking(found, reading))) or (
-                found.complete and reading.events and reading.end > 0
+                found.complete and any(event[1] != BETWEEN for event in reading.events) and reading.end > 0
             ):
                 problems.append(where + f"no stream for {reading.events}")
             continue
