@@ -9,11 +9,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from safepickle.capabilities.layout import BRIEF, CALL
+from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.table import PATH, Table, open_table
 
 from .fetch import LOCK
-from .listing import sections
+from .listing import briefs, sections
 from .sources import STANDARD_LIBRARY
 
 PAGE = Path("docs/capabilities.md")
@@ -44,13 +44,11 @@ def figures() -> list[str]:
         counts["modules that were not read (compiled, tests, or of a syntax that was not understood)"] += (
             "n" in header[1]
         )
-        briefs = (
-            dict(zip((flags for flags, _ in BRIEF), map(int, header[5].split(",")), strict=True)) if header[5] else {}
-        )
-        counts["names in them, of which"] += len(entries) + sum(briefs.values())
-        counts["known inert"] += briefs.get("i", 0)
-        counts["do something that was not understood"] += briefs.get("u", 0) + briefs.get("cu", 0)
-        counts["call what they are passed"] += briefs.get("c", 0) + briefs.get("cu", 0)
+        brief = briefs(header)
+        counts["names in them, of which"] += len(entries) + sum(brief.values())
+        counts["known inert"] += brief.get("i", 0)
+        counts["do something that was not understood"] += brief.get("u", 0) + brief.get("cu", 0)
+        counts["call what they are passed"] += brief.get("c", 0) + brief.get("cu", 0)
         for qualname, entry in entries:
             names.append(f"{module}.{qualname}")
             if entry[:1] == "=":

@@ -19,7 +19,7 @@ from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING
 
 from .callbacks import GIVEN, METHOD, Callbacks
 from .components import components
-from .graph import Edge, Graph, Node
+from .graph import Edge, Graph, Node, Way
 from .origins import NONE, Sources
 from .program import NEEDS_NOTHING, Atoms, Call
 from .records import NativeCallable
@@ -128,7 +128,7 @@ class Evaluation(Callbacks):
         for edge in self.node.edges[maker]:
             if edge.node is not None:
                 for (kind, source), way in list(edge.node.flows.items()):
-                    if kind == "make":
+                    if kind == "make" and _gives_made(edge.node, way):
                         for own in self.mapped(maker, edge, source):
                             self.flow("exec", own, (way[0] + 1, number, "types.FunctionType"))
             elif kind_at(edge.name, self.calls[maker]) == "make":
@@ -282,6 +282,20 @@ class Evaluation(Callbacks):
             if full in CONTAINERS:
                 for source in self.sources(atoms):
                     self.flow("tamper", source, (1, 0, full))
+
+
+def _gives_made(node: Node, way: Way) -> bool:
+    """Whether a function returns the code that it makes."""
+    while f"c{way[1]}" in node.function.returns:
+        following = way[2]
+        if not isinstance(following, Node):
+            return True
+        node, before = following, way[0]
+        ways = [found for (kind, _), found in node.flows.items() if kind == "make" and found[0] < before]
+        if not ways:
+            return False
+        way = min(ways, key=lambda found: found[0])
+    return False
 
 
 def _of_native(call: Call, entry: NativeCallable, parameter: str) -> Iterator[Atoms]:

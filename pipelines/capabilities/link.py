@@ -139,9 +139,10 @@ class Rows:
                     target, line, at = item[1].name.partition("#")[0], item[1].line, item[1].module
                 kind = kind or ("method" if item[1].owner is not None else "function")
             elif head == "k":
+                captured = frozenset(item[1].closures[item[3]][1])  # given when it was made, not by who calls it
                 for edge in self.graph.edges_to(item, "", None):
                     if edge.node is not None:
-                        self._node_facts(edge.node, best)
+                        self._node_facts(edge.node, best, captured=captured)
                         known, unknown = known and not edge.node.opaque, unknown + edge.node.unknown
                         kind = kind or "function"
                         line = line or edge.node.function.line
@@ -172,13 +173,20 @@ class Rows:
         return not target or "<" in target
 
     def _node_facts(
-        self, node: Node, best: Best, implicit: bool = False, last: int = CALLED, deepest: int = 99
+        self,
+        node: Node,
+        best: Best,
+        implicit: bool = False,
+        last: int = CALLED,
+        deepest: int = 99,
+        captured: frozenset[int] = frozenset(),
     ) -> None:
         for kind, way in node.reaches.items():
             if way[0] <= deepest:
                 _better(best, (kind, False, implicit), (way[0], node, way, ""))
         for (kind, source), way in node.flows.items():
-            if int(source[1:].partition(".")[0]) <= last and way[0] <= deepest:
+            position = int(source[1:].partition(".")[0])
+            if position <= last and way[0] <= deepest and position not in captured:
                 _better(best, (kind, True, implicit), (way[0], node, way, source))
 
     def _class_facts(self, found: Class, best: Best) -> tuple[bool, int]:

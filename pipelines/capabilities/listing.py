@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from safepickle.capabilities.capability import Capability, Reach
+from safepickle.capabilities.layout import BRIEF
 from safepickle.capabilities.table import Table
 
 
@@ -17,8 +18,14 @@ def sections(table: Table) -> Iterator[tuple[str, list[str], list[tuple[str, str
             yield header[0], header, [(name, entry) for name, _, entry in (line.partition("\t") for line in lines)]
 
 
+def briefs(header: list[str]) -> dict[str, int]:
+    """How many names of a section are told by fingerprints alone, by what these say."""
+    counts = map(int, header[5].split(",") if header[5] else ())
+    return dict(zip((flags for flags, _ in BRIEF), counts, strict=False))
+
+
 def definitions(table: Table) -> Iterator[Capability]:
-    """What is known of every callable that is listed where it is defined; those that are only inert are not listed."""
+    """What is known of every callable that is listed where it is defined; told by fingerprints alone are no names."""
     for module, _, entries in sections(table):
         for qualname, entry in entries:
             if entry[:1] not in "=v":

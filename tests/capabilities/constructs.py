@@ -617,4 +617,39 @@ def good(x):
         "bad",
         "good",
     ),
+    "what a closure captured": (
+        """
+def running(code):
+    def run(x):
+        exec(code)
+        return x
+    return run
+def made(x):
+    def run(y):
+        exec(y)
+    return run
+bad = made("pass")
+good = running("pass")
+""",
+        "bad",
+        "good",
+    ),
+    "code that is made and not returned": (
+        """
+import types
+def kept(x):
+    made = types.FunctionType(x, {})
+    return str(made)
+def given(x):
+    return types.FunctionType(x, {})
+def through(x):
+    return given(x)
+def bad(x):
+    through(x)()
+def good(x):
+    kept(x)()
+""",
+        "bad",
+        "good",
+    ),
 }
