@@ -28,6 +28,9 @@ MAX_HOPS = 12
 """Re-exports and bases followed for one name."""
 REMEMBERED = 256
 """Unpacked blocks that are kept."""
+ANSWERS = 4096
+LONGEST = 200
+"""Answers that are kept, of names up to this length: files of a kind name the same few callables."""
 
 _table: Table | None = None
 
@@ -145,14 +148,25 @@ class Table:
         self._unpacked: dict[int, tuple[str, bytes]] = {}
         self._sections: dict[tuple[int, str], Section] = {}
         self._versions: dict[str, tuple[str, ...]] = {}
+        self._answers: dict[str, Capability | None] = {}
 
     def damaged(self, what: str) -> NoReturn:
         raise TableError(f"the capability table {self.path} is damaged: {what}; install safepickle again")
 
     # --- names ---------------------------------------------------------------------------------------
 
-    def find(self, name: str, hops: int = MAX_HOPS) -> Capability | None:
+    def find(self, name: str) -> Capability | None:
         """What is known of a name; see :func:`lookup`."""
+        if name in self._answers:
+            return self._answers[name]
+        if len(self._answers) >= ANSWERS:
+            self._answers.clear()
+        found = self._find(name, MAX_HOPS)
+        if len(name) <= LONGEST:
+            self._answers[name] = found
+        return found
+
+    def _find(self, name: str, hops: int) -> Capability | None:
         head, dot, rest = name.partition(".")
         name = canonical(head, rest) if dot else name
         for _ in range(hops):
@@ -220,7 +234,7 @@ class Table:
         for number in fields[3].split(",") if len(fields) > 3 and fields[3] else ():
             if hops <= 0:
                 return Capability(".".join(rest), "dynamic", unknown=True)
-            found = self.find(".".join([self.name(number), *rest]), hops - 1)
+            found = self._find(".".join([self.name(number), *rest]), hops - 1)
             if found is None or found.status == "dynamic" or (found.status == "native" and found.unknown):
                 doubtful = doubtful or Capability(".".join(rest), "dynamic", unknown=True, package=section.package)
             elif found.status != "unresolvable":
