@@ -53,6 +53,8 @@ def _is_header(block: bytes) -> bool:
     if len(block) < BLOCK or not block[:1].strip(b"\0"):
         return False
     stated = _number(block[148:156])
+    if not stated:
+        return False
     rest = block[:148] + block[156:]
     total = 256 + sum(rest)
     return stated in (total, total - 256 * sum(byte > 127 for byte in rest)) and _number(block[124:136]) is not None

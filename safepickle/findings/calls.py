@@ -36,18 +36,23 @@ _GUESSES = frozenset(("computed-callee", "result-callee", "unknown-function", "u
 _CONTAINED = ("literal", "argument")
 
 
+_REMEMBERED = 4096
+_capabilities: dict[str, Capability | None] = {}  # the same few names come up in file after file
+
+
 class Known:
-    """What is known of names, asked for once a file."""
+    """What is known of names."""
 
     def __init__(self, prevalence: Prevalence) -> None:
         self._prevalence = prevalence
-        self._capabilities: dict[str, Capability | None] = {}
 
     def capability(self, name: str) -> Capability | None:
         """What the capability table says of a name."""
-        if name not in self._capabilities:
-            self._capabilities[name] = lookup(name) if name else None
-        return self._capabilities[name]
+        if name not in _capabilities:
+            if len(_capabilities) >= _REMEMBERED:
+                _capabilities.clear()
+            _capabilities[name] = lookup(name) if name else None
+        return _capabilities[name]
 
     def usual(self, name: str) -> int:
         """Groups of benign training files that use the name."""
