@@ -1903,25 +1903,57 @@ class Machine:
             self._call_planted(target, "__setstate__", state)
         if state & 7 != NODE or self._flags(state) & HAS_GLOBAL == 0:
             return
-        kind, parts, _cut = self.parts(state)
-        if target & 7 == GLOBAL or target & 7 == OBJECT or self.reference(target)[1] in self.foldable:
+        if target & 7 == GLOBAL or target & 7 == OBJECT or self._is_made_by_foldable(target):
             value = self._folded(0x62, target, state)
             if target & 7 == OBJECT and value & 7 == OBJECT:
                 self.objects[target >> 3] = self.objects[value >> 3]
         if self._kind(target) != RESULT_NODE:
             return
-        for part in parts if kind == "tuple" else (state,):
-            if self._kind(part) != DICT_NODE:
-                continue
-            items = self.parts(part)[1]
-            for i in range(0, len(items) - 1, 2):
-                if items[i + 1] & 7 == GLOBAL or items[i + 1] & 7 == OBJECT:
-                    name = self.value(items[i], 0)
-                    if isinstance(name, str) and name in _PLANTED:
-                        if len(self.planted) >= MAX_PLANTED:
-                            self.note("budget:calls", self.opcode_at)
-                            return
-                        self.planted[(target >> 3, name)] = items[i + 1]
+        if self._kind(state) != TUPLE_NODE:
+            self._plant_items(target, state)
+            return
+        for i in range(self._length(state)):
+            self._plant_items(target, self.items[self.node_first[state >> 3] + i])
+
+    @cython.cfunc
+    def _is_made_by_foldable(self, target: cython.int) -> cython.bint:
+        """Whether what a value is the result of is among `foldable`."""
+        callee: cython.int
+        if self._kind(target) == RESULT_NODE:
+            callee = self.items[self.node_first[target >> 3] + 1]
+            if callee & 7 == GLOBAL:
+                return (callee >> 3) in self.foldable_imports
+        return self.reference(target)[1] in self.foldable
+
+    @cython.cfunc
+    def _plant_items(self, target: cython.int, state: cython.int) -> cython.void:
+        """Remember the callables that a dict has under names of methods that opcodes look up."""
+        i: cython.longlong
+        first: cython.longlong
+        if self._kind(state) != DICT_NODE:
+            return
+        first = self.node_first[state >> 3]
+        for i in range(first, first + self._length(state) - 1, 2):
+            if (self.items[i + 1] & 7 == GLOBAL or self.items[i + 1] & 7 == OBJECT) and self._may_name(self.items[i]):
+                name = self.value(self.items[i], 0)
+                if isinstance(name, str) and name in _PLANTED:
+                    if len(self.planted) >= MAX_PLANTED:
+                        self.note("budget:calls", self.opcode_at)
+                        return
+                    self.planted[(target >> 3, name)] = self.items[i + 1]
+
+    @cython.cfunc
+    def _may_name(self, key: cython.int) -> cython.bint:
+        """Whether a key may be one of the names in `_PLANTED`, by its length where its opcode gives that."""
+        at: cython.longlong
+        length: cython.longlong
+        if key & 7 != TEXT:
+            return True
+        at = self._offset(key)
+        if self.buffer[at] == 0x53 or self.buffer[at] == 0x56:
+            return True
+        length = self._argument_length(at)
+        return length == 3 or length == 6 or length == 12
 
     @cython.cfunc
     def _call_planted(self, target: cython.int, name: object, argument: cython.int) -> cython.void:
@@ -2061,6 +2093,11 @@ class Machine:
         kinds = ("", "tuple", "list", "dict", "set", "result")
         kept = [self.items[first + i] for i in range(self._length(value))]
         return kinds[self._kind(value)], kept, self._flags(value) & (CUT | SHARED) != 0
+
+    @cython.ccall
+    def built_with(self, value: cython.int):
+        """Abstract state that the result of a call was built with last."""
+        return self.items[self.node_first[value >> 3] + 3]
 
     @cython.ccall
     def fingerprint(self, value: cython.int, depth: cython.int) -> object:

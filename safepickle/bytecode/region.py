@@ -355,7 +355,7 @@ class _Region:
         self, machine: Machine, node: int, position: int, children: list[Trace], layouts: dict[object, Layout]
     ) -> int:
         """Offset behind the raw array that follows BUILD on a joblib wrapper; `layouts` has those of such as it."""
-        layout = _layout(machine, machine.parts(node)[1][3], layouts)
+        layout = _layout(machine, machine.built_with(node), layouts)
         if layout is None:
             raise Stop("joblib array of unknown size", -1)
         if machine.frame_end > position:
