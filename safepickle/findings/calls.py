@@ -36,10 +36,6 @@ _GUESSES = frozenset(("computed-callee", "result-callee", "unknown-function", "u
 _CONTAINED = ("literal", "argument")
 
 
-_REMEMBERED = 4096
-_capabilities: dict[str, Capability | None] = {}  # the same few names come up in file after file
-
-
 class Known:
     """What is known of names."""
 
@@ -48,11 +44,7 @@ class Known:
 
     def capability(self, name: str) -> Capability | None:
         """What the capability table says of a name."""
-        if name not in _capabilities:
-            if len(_capabilities) >= _REMEMBERED:
-                _capabilities.clear()
-            _capabilities[name] = lookup(name) if name else None
-        return _capabilities[name]
+        return lookup(name) if name else None
 
     def usual(self, name: str) -> int:
         """Groups of benign training files that use the name."""
