@@ -124,9 +124,10 @@ def commands(contenders: dict[str, list[str]], runs: int) -> dict[str, Timed]:
 def _command(command: list[str]) -> tuple[float, float, int, str]:
     """CPU and wall seconds, peak memory and output of a command; CPU -1 when it was ended."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    with tempfile.TemporaryFile() as output:
+    # fickling leaves a report in the current folder
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as scratch:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=scratch)
         alarm = threading.Timer(SECONDS, process.kill)
         alarm.start()
         _pid, status, usage = os.wait4(process.pid, 0)
