@@ -91,10 +91,10 @@ class Work:
         from safepickle.scan import Scanner, trace_path
 
         scanner = Scanner()
-        rows = [extract(trace_path(path), scanner.prevalence) for path in task["paths"]]
+        rows = [extract(trace_path(path), scanner.knowledge) for path in task["paths"]]
 
         def run() -> list[str]:
-            return [scanner.bundle.judge(row).tier for row in rows]
+            return [scanner.bundle.judge(*row).tier for row in rows]
 
         return run
 

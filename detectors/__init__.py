@@ -11,24 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
+    from .bags import Bags
     from .base import Detector, Exported
     from .bundle import save
     from .catboost import CatBoost
     from .isolation_forest import IsolationForest
     from .local_outlier_factor import LocalOutlierFactor
+    from .monotone import Monotone
     from .one_class_svm import OneClassSVM
+    from .per_call import PerCall
     from .random_forest import RandomForest
     from .stacking import Stacking
 
 __all__ = [
     "DETECTORS",
     "Autoencoder",
+    "Bags",
     "CatBoost",
     "Detector",
     "Exported",
     "IsolationForest",
     "LocalOutlierFactor",
+    "Monotone",
     "OneClassSVM",
+    "PerCall",
     "RandomForest",
     "Stacking",
     "create",
@@ -38,6 +44,8 @@ __all__ = [
 DETECTORS = {
     "random_forest": "RandomForest",
     "catboost": "CatBoost",
+    "monotone": "Monotone",
+    "per_call": "PerCall",
     "autoencoder": "Autoencoder",
     "isolation_forest": "IsolationForest",
     "local_outlier_factor": "LocalOutlierFactor",
@@ -47,6 +55,7 @@ DETECTORS = {
 
 _HOME = {
     **{value: key for key, value in DETECTORS.items()},
+    "Bags": "bags",
     "Detector": "base",
     "Exported": "base",
     "Stacking": "stacking",

@@ -30,6 +30,7 @@ def save(
     stacking: Exported,
     schema_version: int | str,
     names: Sequence[str],
+    call_names: Sequence[str] = (),
     prevalence: Mapping[str, Any],
 ) -> str:
     """Write a bundle to the folder `path`, which appears whole or not at all.
@@ -42,8 +43,8 @@ def save(
         Exported detectors by name.
     stacking
         Export of :class:`detectors.stacking.Stacking` over the same names, with its thresholds.
-    schema_version, names
-        Of the features: version, and the columns of a row in order.
+    schema_version, names, call_names
+        Of the features: version, and the columns of a file's row and of a call's in order.
     prevalence
         JSON object that the features need at scan time; kept as it is.
 
@@ -71,7 +72,7 @@ def save(
     files[MANIFEST] = _json(
         {
             "format": ensemble.FORMAT,
-            "schema": {"version": schema_version, "names": list(names)},
+            "schema": {"version": schema_version, "names": list(names), "calls": list(call_names)},
             "detectors": {name: dict(part.meta) for name, part in detectors.items()},
             "stacking": combination,
             "thresholds": stacking.meta["thresholds"],

@@ -10,10 +10,14 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from .base import Exported, Floats, Labels, both_classes
-from .calibration import Calibration, fit_calibration, thin, threshold
+from .calibration import fit_calibration, thin, threshold
+from .floor import fit_floor
 
 NOVELTY = ("autoencoder", "isolation_forest", "local_outlier_factor", "one_class_svm")
 """Detectors whose scores have no scale of their own and are ranked among benign rows."""
+
+FLOORS = ("monotone", "per_call")
+"""Detectors that content added to a file can only raise: together, they are a floor under the combination."""
 
 _KNOTS = 128
 _LEAN = {"suspicious": 0.1, "malicious": 0.5}
@@ -30,6 +34,8 @@ class Stacking:
     ----------
     ranked
         Names of the detectors whose scores are ranked; all others give probabilities.
+    floors
+        Names of the detectors, where there are such, that make the floor under the result (:mod:`detectors.floor`).
     bound
         Log odds are clipped to -`bound` .. `bound`.
     shrink
@@ -48,12 +54,14 @@ class Stacking:
         self,
         *,
         ranked: Sequence[str] = NOVELTY,
+        floors: Sequence[str] = FLOORS,
         bound: float = 7.0,
         shrink: float = 1e-3,
         calibration: str = "auto",
         seed: int = 0,
     ) -> None:
         self.ranked = tuple(ranked)
+        self.floors = tuple(floors)
         self.bound = float(bound)
         self.shrink = float(shrink)
         self.calibration = calibration
@@ -100,14 +108,23 @@ class Stacking:
         self.weights = dict(zip(scores, map(float, found[:-1]), strict=True))
         margins = self._margins(scores)
         self._calibration = fit_calibration(margins, y, weight, self.calibration, self.seed)
-        combined = self._calibration(margins)
+        self._floor = None
+        if floors := {name: self._transform(name, scores[name]) for name in self.floors if name in scores}:
+            solved = _non_negative_logistic(np.column_stack(list(floors.values())), y, weight, self.shrink)
+            weights = dict(zip(floors, map(float, solved[:-1]), strict=True))
+            self._floor = fit_floor(weights, floors, self._calibration(margins), y, weight)
+        combined = self.score(scores)
         for tier, lean in _LEAN.items():
             self.thresholds[tier], self.rates[tier] = threshold(combined, y, weight, fpr[tier], lean)
         return self
 
     def score(self, scores: Mapping[str, Floats]) -> Floats:
         """Combine float64[n] scores by detector: calibrated probabilities float64[n]."""
-        return self._calibration(self._margins(scores))
+        combined = self._calibration(self._margins(scores))
+        if self._floor is None:
+            return combined
+        odds = {name: self._transform(name, scores[name]) for name in self._floor.weights}
+        return np.maximum(combined, self._floor(odds))
 
     def export(self) -> Exported:
         """Export for :class:`safepickle.ensemble.Stack`; `meta["thresholds"]` goes with it."""
@@ -119,18 +136,20 @@ class Stacking:
                 arrays[f"{name}.raw"], arrays[f"{name}.rank"] = self._ranks[name]
             else:
                 parts[name] = {"transform": "logit", "weight": weight, "bound": self.bound}
-        fitted: Calibration = self._calibration
-        if fitted.blend:
-            arrays["margin"], arrays["probability"] = fitted.margin, fitted.probability
+        if self._calibration.blend:
+            arrays["margin"], arrays["probability"] = self._calibration.margin, self._calibration.probability
+        if self._floor is not None:
+            arrays["floor.margin"], arrays["floor.probability"] = self._floor.margin, self._floor.probability
         meta = {
             "intercept": self.intercept,
             "detectors": parts,
             "calibration": {
-                "kind": "isotonic" if fitted.blend else "platt",
-                "slope": fitted.slope,
-                "shift": fitted.shift,
-                "blend": fitted.blend,
+                "kind": "isotonic" if self._calibration.blend else "platt",
+                "slope": self._calibration.slope,
+                "shift": self._calibration.shift,
+                "blend": self._calibration.blend,
             },
+            "floor": {} if self._floor is None else {name: {"weight": w} for name, w in self._floor.weights.items()},
             "thresholds": dict(self.thresholds),
             "rates": dict(self.rates),
         }

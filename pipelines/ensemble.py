@@ -59,7 +59,20 @@ def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: di
     weight = train.weights(frame[rows], params["train"])
     rates = params["ensemble"]["false_positive_rates"]
     chosen: Scores = {name: values[rows] for name, values in scores.items()}
-    return Stacking(seed=params["seed"]).fit(chosen, y, weight, rates)
+    return Stacking(seed=params["seed"], shrink=params["ensemble"]["shrink"]).fit(chosen, y, weight, rates)
+
+
+def silent() -> NDArray[np.bool_]:
+    """Which files name nothing and call nothing: their score is 0, as it is in a scan."""
+    X = np.load(matrix_path(FINAL), mmap_mode="r", allow_pickle=False)
+    return np.asarray(X[:, [SCHEMA.names.index("log_imports"), SCHEMA.names.index("log_calls")]].max(axis=1) == 0)
+
+
+def judged(stacking: Stacking, scores: Scores, rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Combined scores of some rows, and their tiers."""
+    combined = stacking.score({name: values[rows] for name, values in scores.items()})
+    combined[silent()[rows]] = 0.0
+    return combined, tiers(combined, stacking.thresholds)
 
 
 def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
@@ -70,8 +83,7 @@ def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) ->
     for fold in range(params["split"]["folds"]):
         stacking = fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
         rows = folds == fold
-        combined[rows] = stacking.score({name: values[rows] for name, values in scores.items()})
-        verdicts[rows] = tiers(combined[rows], stacking.thresholds)
+        combined[rows], verdicts[rows] = judged(stacking, scores, rows)
     return pd.DataFrame({"ensemble": combined, "tier": verdicts}, index=frame.index)
 
 
@@ -90,14 +102,13 @@ def main() -> None:
         stacking=final.export(),
         schema_version=SCHEMA.version,
         names=SCHEMA.names,
+        call_names=SCHEMA.call_names,
         prevalence=json.loads(PREVALENCE.read_text(encoding="utf-8")),
     )
     result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
     bundle = load(BUNDLE, SCHEMA.version)
-    X = np.load(matrix_path(FINAL), allow_pickle=False)
-    for row in np.flatnonzero(held_out):
-        judged = bundle.judge(X[row].tolist())
-        result.loc[row, "ensemble"], result.loc[row, "tier"] = judged.score, judged.tier
+    rows = np.flatnonzero(held_out)
+    result.loc[rows, "ensemble"], result.loc[rows, "tier"] = judged(final, scores, rows)
     result.to_parquet(ENSEMBLE_SCORES, compression="zstd", index=False)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in final.weights.items())
     print(f"bundle {digest[:12]}; weights: {weights}; thresholds: {bundle.thresholds}", file=sys.stderr)

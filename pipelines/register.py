@@ -19,38 +19,44 @@ from registry.errors import RegistryError
 from registry.gate import Decision, Evidence, GatePolicy, SetResult, decide
 from registry.manifest import Version
 from registry.store import Registry
-from safepickle.ensemble import Bundle, load
-from safepickle.features import SCHEMA, Prevalence, extract
+from safepickle.ensemble import Bundle
+from safepickle.errors import BundleError
+from safepickle.features import SCHEMA
 from safepickle.scan import Scanner
 
 from . import canaries, dataset, train
 from .evaluate import gate_sets
+from .evaluation.judging import FLAGGED
 from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, METRICS, REGISTERED, REPORT
-from .split import load_all
+from .split import FEEDBACK_ORIGIN, load_all
 
 
 def row_seconds(bundle: Bundle, rows: int = 200) -> float:
     """Least time to judge one row, of several."""
-    row = [0.0] * len(SCHEMA.names)
+    row, call = [0.0] * len(SCHEMA.names), (0.0,) * len(SCHEMA.call_names)
     best = float("inf")
     for _ in range(rows):
         start = perf_counter()
-        bundle.judge(row)
+        bundle.judge(row, [call])
         best = min(best, perf_counter() - start)
     return best
 
 
-def verdict_changes(frame: pd.DataFrame, champion: Bundle, challenger: Bundle) -> tuple[int, int]:
-    """Benign files that the champion calls benign, and how many of them the challenger flags."""
-    benign = frame[(frame["label"] == "benign") & (frame["origin"] != "feedback")]
-    tables = [Prevalence.from_json(json.loads(bundle.prevalence_json)) for bundle in (champion, challenger)]
+def verdict_changes(frame: pd.DataFrame, champion: Version, challenger: Scanner) -> tuple[int, int]:
+    """Benign files that the champion clears, and how many of them the challenger would flag."""
+    try:
+        before = Scanner(champion.bundle)
+    except BundleError as error:
+        print(f"what version {champion.number} cleared cannot be asked: {error}")
+        return 0, 0
+    benign = frame[(frame["label"] == "benign") & (frame["origin"] != FEEDBACK_ORIGIN)]
     cleared = changed = 0
     for file in dataset.traces(benign):
-        if champion.judge(extract(file, tables[0])).tier != "benign":
+        if before.judge(file).verdict in FLAGGED:
             continue
         cleared += 1
-        changed += challenger.judge(extract(file, tables[1])).tier != "benign"
+        changed += challenger.judge(file).verdict in FLAGGED
     return cleared, changed
 
 
@@ -60,7 +66,7 @@ def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Versi
     total, flipped = canaries.flips(scanner)
     for name in flipped[:20]:
         print(f"canary flipped: {name}")
-    cleared, changed = (0, 0) if champion is None else verdict_changes(frame, load(champion.bundle), scanner.bundle)
+    cleared, changed = (0, 0) if champion is None else verdict_changes(frame, champion, scanner)
     return Evidence(
         sets=sets,
         canaries=total,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from detectors import Detector, create
+from detectors import Detector, PerCall, create
+from detectors.base import Labels
 from safepickle.features import SCHEMA
 
-from .featurize import FINAL, matrix_path
+from .featurize import FINAL, load_bags, matrix_path
 from .params import load_params
 from .paths import DETECTORS, FOLDS
 from .split import FEEDBACK_ORIGIN, HELD_OUT
@@ -44,6 +45,13 @@ def weights(frame: pd.DataFrame, settings: dict[str, Any]) -> NDArray[np.float64
     return np.asarray(raw * len(frame) / 2, dtype=np.float64)
 
 
+def columns_of(name: str, groups: Sequence[str]) -> list[int]:
+    """Columns that a detector looks at: of a call's row for the one that judges calls, else of the groups named."""
+    if name == "per_call":
+        return list(range(len(SCHEMA.call_names)))
+    return SCHEMA.columns(tuple(groups), monotone=name == "monotone")
+
+
 def out_of_fold(
     make: Callable[[], Detector], frame: pd.DataFrame, params: dict[str, Any]
 ) -> tuple[NDArray[np.float64], Detector]:
@@ -51,20 +59,34 @@ def out_of_fold(
 
     Rows of a fold are scored by the model trained on the other folds; held-out rows by the final model.
     """
-    y = (frame["label"] == "malicious").to_numpy(np.int64)
+    y: Labels = np.asarray(frame["label"] == "malicious", dtype=np.int64)
     folds = frame["fold"].to_numpy()
     scores = np.zeros(len(frame))
     for fold in range(params["split"]["folds"]):
         rows = (folds != fold) & (folds != HELD_OUT)
-        X = np.load(matrix_path(fold), allow_pickle=False)
-        weight = weights(frame[rows], params["train"])
-        scores[folds == fold] = make().fit(X[rows], y[rows], weight).score(X[folds == fold])
+        scores[folds == fold], _ = fit_and_score(
+            make(), fold, rows, folds == fold, y, weights(frame[rows], params["train"])
+        )
         print(f"fold {fold + 1} of {params['split']['folds']}", file=sys.stderr)
     rows = folds != HELD_OUT
-    X = np.load(matrix_path(FINAL), allow_pickle=False)
-    final = make().fit(X[rows], y[rows], weights(frame[rows], params["train"]))
-    scores[~rows] = final.score(X[~rows])
+    scores[~rows], final = fit_and_score(make(), FINAL, rows, ~rows, y, weights(frame[rows], params["train"]))
     return scores, final
+
+
+def fit_and_score(
+    detector: Detector,
+    fold: int | str,
+    rows: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    y: NDArray[np.int64],
+    weight: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], Detector]:
+    """Scores of the files `judged` by a detector fitted on the files `rows`, and that detector."""
+    if isinstance(detector, PerCall):
+        bags = load_bags(fold)
+        return detector.fit_bags(bags[rows], y[rows], weight).score_bags(bags[judged]), detector
+    X = np.load(matrix_path(fold), allow_pickle=False)
+    return detector.fit(X[rows], y[rows], weight).score(X[judged]), detector
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -76,7 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     if name not in params["detectors"]:
         raise SystemExit(f"params.yaml has no detector {name!r}; it has {', '.join(params['detectors'])}")
     settings = dict(params["detectors"][name])
-    columns = SCHEMA.columns(tuple(settings.pop("groups")))
+    columns = columns_of(name, settings.pop("groups", ()))
     frame = pd.read_parquet(FOLDS)
     scores, final = out_of_fold(lambda: create(name, settings, columns, params["seed"]), frame, params)
     exported = final.export()

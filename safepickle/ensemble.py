@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .inference import Scorer
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of a bundle."""
 
 STACKING = "stacking"
@@ -42,15 +42,20 @@ class Judgement(Record):
         ``benign``, ``suspicious`` or ``malicious``, by the bundle's thresholds.
     detectors
         Raw score of each detector; higher is more malicious, scales differ.
+    floor
+        What `score` is at least, whatever else is in the file: nothing that is added to it lowers this.
     """
 
     score: float
     tier: str
     detectors: Mapping[str, float]
+    floor: float = 0.0
 
 
 class Stack:
     """Combines detector scores to one calibrated probability: ``calibrate(intercept + sum(weight * transform))``.
+
+    It is never less than the floor: ``curve(sum(weight * log odds))`` of detectors that nothing added to a file lowers.
 
     A transform of kind ``logit`` is the log odds of a probability, clipped to -`bound` .. `bound`; one of kind
     ``rank`` interpolates between knots (`raw` -> `rank`), constant beyond them. All rise with the raw score and no
@@ -74,6 +79,13 @@ class Stack:
         self.shift = number(calibration, "shift")
         self.blend = number(calibration, "blend", 0.0, 1.0)
         self.curve = Curve(arrays, "margin", "probability") if self.blend else None
+        bounds = {name: bound for name, _weight, bound, curve in self.parts if curve is None}
+        self.floors: list[tuple[str, float, float]] = []
+        for name, part in _mapping(meta, "floor").items():
+            if name not in bounds:
+                raise ValueError(f"{name}, which is part of the floor, is no detector that gives probabilities")
+            self.floors.append((name, number(part, "weight", 0.0), bounds[name]))
+        self.floor_curve = Curve(arrays, "floor.margin", "floor.probability") if self.floors else None
         if arrays:
             raise ValueError(f"arrays that nothing reads: {', '.join(sorted(arrays))}")
 
@@ -84,9 +96,15 @@ class Stack:
             raw = scores[name]
             margin += weight * (logit(raw, bound) if curve is None else curve(raw))
         probability = sigmoid(self.slope * margin + self.shift)
-        if self.curve is None:
-            return probability
-        return self.blend * self.curve(margin) + (1.0 - self.blend) * probability
+        if self.curve is not None:
+            probability = self.blend * self.curve(margin) + (1.0 - self.blend) * probability
+        return max(probability, self.floor(scores))
+
+    def floor(self, scores: Mapping[str, float]) -> float:
+        """Return what the result is never less than, 0 without a floor."""
+        if self.floor_curve is None:
+            return 0.0
+        return self.floor_curve(sum(weight * logit(scores[name], bound) for name, weight, bound in self.floors))
 
 
 class Curve:
@@ -148,29 +166,37 @@ class Bundle:
         self.hash = digest
         self.schema_version: int | str = schema.get("version", "")
         self.names: tuple[str, ...] = tuple(names)
+        self.call_names: tuple[str, ...] = tuple(map(str, schema.get("calls", ())))
         self.prevalence_json = prevalence
         groups = _grouped(arrays)
         stacking = _mapping(manifest, "stacking")
         self._stack = Stack(stacking, groups.pop(STACKING, {}))
         self._scorers: dict[str, Scorer] = {}
+        self._call_scorers: dict[str, Scorer] = {}
         for name, meta in _mapping(manifest, "detectors").items():
             try:
-                self._scorers[name] = scorer(meta, groups.pop(name, {}))
+                ready = scorer(meta, groups.pop(name, {}))
             except ValueError as error:
                 raise ValueError(f"the detector {name}: {error}") from None
-            if self._scorers[name].width != len(names):
-                raise ValueError(f"the detector {name} is for {self._scorers[name].width} columns, not {len(names)}")
+            judges_calls = meta.get("judges") == "calls"
+            width = len(self.call_names if judges_calls else self.names)
+            if ready.width != width:
+                raise ValueError(f"the detector {name} is for {ready.width} columns, not {width}")
+            (self._call_scorers if judges_calls else self._scorers)[name] = ready
         if groups:
             raise ValueError(f"arrays of no detector: {', '.join(sorted(groups))}")
-        if {part[0] for part in self._stack.parts} != set(self._scorers) or not self._scorers:
+        known = {*self._scorers, *self._call_scorers}
+        if {part[0] for part in self._stack.parts} != known or not known:
             raise ValueError("the stacking combines other detectors than there are")
         levels = _mapping(manifest, "thresholds")
         self.thresholds = {tier: number(levels, tier, 0.0, 2.0) for tier in ("suspicious", "malicious")}
         if self.thresholds["suspicious"] > self.thresholds["malicious"]:
             raise ValueError("the threshold of suspicious is over that of malicious")
 
-    def judge(self, row: Sequence[float]) -> Judgement:
-        """Judge one row of features, in the order of `names`.
+    def judge(self, row: Sequence[float], calls: Sequence[Sequence[float]] = ()) -> Judgement:
+        """Judge a file by its row of features, in the order of `names`, and the rows of its calls.
+
+        A detector that judges calls gives the file the highest score of them, 0 without any.
 
         Raises
         ------
@@ -181,10 +207,14 @@ class Bundle:
         """
         values = as_row(row, len(self.names))
         scores = {name: ready.score(values) for name, ready in self._scorers.items()}
+        if self._call_scorers:
+            each = [as_row(call, len(self.call_names)) for call in calls]
+            for name, ready in self._call_scorers.items():
+                scores[name] = max(map(ready.score, each), default=0.0)
         combined = self._stack.score(scores)
         if not isfinite(combined) or not all(map(isfinite, scores.values())):
             raise BundleError(f"the model {self.hash[:12]} gives no finite score; restore or roll back to another")
-        return Judgement(combined, self.tier(combined), scores)
+        return Judgement(combined, self.tier(combined), scores, self._stack.floor(scores))
 
     def tier(self, score: float) -> str:
         """Return the tier of a calibrated score."""

@@ -11,7 +11,7 @@ from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace, flattened
 from .containers import open_file
 from .ensemble import Bundle, Judgement, load
 from .errors import BundleError, UnreadableFile
-from .features import SCHEMA, Prevalence, extract
+from .features import SCHEMA, Knowledge, Prevalence, extract
 from .findings import Finding, find
 from .limits import DEFAULT_LIMITS, Limits
 from .mapped import Mapped
@@ -120,12 +120,13 @@ class Scanner:
         self.limits = limits
         self.allow = frozenset(allow)
         self.bundle: Bundle = load(CHAMPION if model is None else model, SCHEMA.version)
-        if self.bundle.names != SCHEMA.names:
+        if (self.bundle.names, self.bundle.call_names) != (SCHEMA.names, SCHEMA.call_names):
             raise BundleError(
                 f"the model {self.bundle.hash[:12]} has other features than this version; install another"
             )
         self.prevalence = _prevalence(self.bundle)
-        self._judged: dict[tuple[float, ...], Judgement] = {}
+        self.knowledge = Knowledge(self.prevalence)
+        self._judged: dict[tuple[tuple[float, ...], tuple[tuple[float, ...], ...]], Judgement] = {}
 
     @property
     def model_version(self) -> str:
@@ -164,7 +165,7 @@ class Scanner:
         """
         if self.allow:
             trace = _without(trace, self.allow)
-        findings = find(trace, self.prevalence)
+        findings = find(trace, self.knowledge)
         runs = any(stream.calls or stream.imports for stream in trace.walk())
         judgement = self._judgement(trace) if runs else _NOTHING_RUNS
         score = judgement.score
@@ -177,13 +178,13 @@ class Scanner:
 
     def _judgement(self, trace: FileTrace) -> Judgement:
         """What the ensemble says of a file, remembered for files that differ in nothing that it looks at."""
-        row = extract(trace, self.prevalence)
-        key = tuple(row)
+        row, calls = extract(trace, self.knowledge)
+        key = tuple(row), tuple(calls)
         judgement = self._judged.get(key)
         if judgement is None:
             if len(self._judged) >= _REMEMBERED:
                 self._judged.clear()
-            judgement = self._judged[key] = self.bundle.judge(row)
+            judgement = self._judged[key] = self.bundle.judge(row, calls)
         return judgement
 
 

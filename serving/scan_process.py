@@ -106,7 +106,7 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
     numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`.
     """
     redacted = report.trace.redacted()
-    row = extract(report.trace, scanner.prevalence)
+    row, _calls = extract(report.trace, scanner.knowledge)
     indices = [index for index, value in enumerate(row) if value]
     header = {
         "file": {**file_object(report), "sha256": sha256},

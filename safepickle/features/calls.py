@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from math import log1p
 
-from ..bytecode.trace import CARRIED, Call, Descriptor, Trace, flattened
+from ..bytecode.trace import Call, Descriptor, Trace, flattened
 from ..capabilities.sinks import KINDS, sink_kind
-from .prevalence import Prevalence, called, calls_result
+from .knowledge import Knowledge
+from .prevalence import calls_result
 
 LOOKS = ("shell", "code", "url", "path", "host", "dotted", "base64", "hex", "pickle", "bytecode", "text", "identifier")
 _TELLING = frozenset(("shell", "code", "url", "path", "host", "pickle", "bytecode", "base64", "hex"))
@@ -37,9 +38,9 @@ MONOTONE = NAMES
 _INDEX = {name: index for index, name in enumerate(NAMES)}
 
 
-def values(traces: list[Trace], prevalence: Prevalence, group: str | None) -> list[float]:
-    """Row of this group; `group` is left out of the prevalence counts."""
-    row = _Row(prevalence, group)
+def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
+    """Row of this group."""
+    row = _Row(knowledge)
     for trace in traces:
         for entry in trace.imports:
             row.see_import(entry.name, "?" in entry.written.split(" "))
@@ -50,27 +51,18 @@ def values(traces: list[Trace], prevalence: Prevalence, group: str | None) -> li
 
 
 class _Row:
-    def __init__(self, prevalence: Prevalence, group: str | None) -> None:
+    def __init__(self, knowledge: Knowledge) -> None:
         self.values = [0.0] * len(NAMES)
-        self.prevalence = prevalence
-        self.group = group
+        self.novelty = knowledge.novelty
+        self.novelty_of_call = knowledge.novelty_of_call
+        self.is_function = knowledge.is_function
         self.callees: set[str] = set()
         self.novel: set[str] = set()
-        self.novelties: dict[str, float] = {}
 
     def raise_to(self, name: str, value: float) -> None:
         index = _INDEX[name]
         if value > self.values[index]:
             self.values[index] = value
-
-    def novelty(self, name: str) -> float:
-        known = self.novelties.get(name)
-        if known is None:
-            known = self.novelties[name] = self.prevalence.novelty(name, self.group) if name else 1.0
-        return known
-
-    def novelty_of_call(self, call: Call) -> float:
-        return self.novelty(called(call)) if call.callee.name else 1.0
 
     def see_import(self, name: str, computed: bool) -> None:
         novelty = self.novelty(name)
@@ -129,7 +121,7 @@ class _Row:
         self.raise_to("novel_callee", novelty)
         if is_stdlib(name):
             self.raise_to("novel_stdlib_callee", novelty)
-        self.raise_to("novel_function_call" if is_function(call) else "novel_class_call", novelty)
+        self.raise_to("novel_function_call" if self.is_function(call) else "novel_class_call", novelty)
         if "dropped" in call.result:
             self.raise_to("novel_dropped", novelty)
         texts = [argument for argument in call.args if argument.type in ("str", "bytes")]
@@ -148,7 +140,7 @@ class _Row:
             self.raise_to(f"novel_with_{looks}", novelty)
             if is_stdlib(call.callee.name):
                 self.raise_to(f"stdlib_with_{looks}", novelty)
-            if is_function(call) and f"function_with_{looks}" in _INDEX:
+            if self.is_function(call) and f"function_with_{looks}" in _INDEX:
                 self.raise_to(f"function_with_{looks}", novelty)
         if looks in _TELLING:
             self.raise_to("novel_string_entropy", novelty * argument.entropy)
@@ -161,9 +153,3 @@ class _Row:
 def is_stdlib(name: str) -> bool:
     """Whether the top-level module is one of this interpreter's standard library."""
     return name.partition(".")[0] in sys.stdlib_module_names
-
-
-def is_function(call: Call) -> bool:
-    """Whether a call reads like a function's: a call of a name whose last part begins in lower case."""
-    last = call.callee.name.rpartition(".")[2].lstrip("_")
-    return call.opcode in ("REDUCE", "OBJ", "INST", CARRIED) and last[:1].islower()

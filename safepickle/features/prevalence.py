@@ -8,10 +8,12 @@ from ..bytecode.trace import CARRIED, Call, FileTrace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 VERSION = 1
 CALL = "()"
+PARTS = 10
+"""Parts that groups fall into, of which a training row does not see its own."""
 _REMEMBERED = 8192
 
 
@@ -56,14 +58,16 @@ class Prevalence:
         Usual name, or a call of it -> number of groups.
     groups
         Number of groups counted.
-    own
-        Group -> names it counts for; kept while training, so that a row can leave its own group out.
+    parts
+        The same of each part of the groups; kept while training, so that a row can leave its own part out.
     """
 
-    def __init__(self, counts: Mapping[str, int], groups: int, own: Mapping[str, frozenset[str]] | None = None) -> None:
+    def __init__(
+        self, counts: Mapping[str, int], groups: int, parts: Sequence[tuple[Mapping[str, int], int]] = ()
+    ) -> None:
         self.counts = counts
         self.groups = groups
-        self.own = own or {}
+        self.parts = parts
         self._asked: dict[str, int] = {}
 
     @classmethod
@@ -72,33 +76,38 @@ class Prevalence:
         own: dict[str, set[str]] = {}
         for group, file in files:
             own.setdefault(group, set()).update(level for name in names_of(file) for level in _levels(usual_name(name)))
-        counts: dict[str, int] = {}
-        for names in own.values():
-            for name in names:
-                counts[name] = counts.get(name, 0) + 1
-        return cls(counts, len(own), {group: frozenset(names) for group, names in own.items()})
+        parts = [_counted([names for group, names in own.items() if part_of(group) == part]) for part in range(PARTS)]
+        counts, groups = _counted(list(own.values()))
+        return cls(counts, groups, parts)
 
-    def groups_with(self, name: str, without: str | None = None) -> int:
-        """Groups that use `name`, leaving the group `without` out."""
-        count = self._asked.get(name, -1)
-        if count >= 0 and without is None:
-            return count
-        asked, name = name, usual_name(name)
-        count = self.counts.get(name, 0)
-        if len(self._asked) >= _REMEMBERED:
-            self._asked.clear()
-        self._asked[asked] = count
-        if count and without is not None and name in self.own.get(without, ()):
-            count -= 1
+    def groups_with(self, name: str) -> int:
+        """Groups that use `name`."""
+        count = self._asked.get(name)
+        if count is None:
+            if len(self._asked) >= _REMEMBERED:
+                self._asked.clear()
+            count = self._asked[name] = self.counts.get(usual_name(name), 0)
         return count
 
-    def novelty(self, name: str, without: str | None = None) -> float:
-        """1 for a name that no benign group uses, falling to 0 at 64 groups.
+    def groups_beyond(self, part: int, name: str) -> float:
+        """Groups that use `name`, estimated from those that are not in a part of them.
+
+        Were a training row to leave out its own group alone, what it has in common with other rows would be counted
+        one less for benign files than for malicious ones, which are not counted: a detector would learn just that.
+        """
+        counts, groups = self.parts[part]
+        others = self.groups - groups
+        name = usual_name(name)
+        return (self.counts.get(name, 0) - counts.get(name, 0)) * self.groups / others if others else 0.0
+
+    def novelty(self, name: str, without: int | None = None) -> float:
+        """1 for a name that no benign group uses, falling to 0 at 64 groups; `without` is a part that does not count.
 
         >>> Prevalence({"a.b": 1, "a.c": 80}, 80).novelty("a.x")
         1.0
         """
-        return max(0.0, 1.0 - log2(1 + self.groups_with(name, without)) / 6.0)
+        groups = self.groups_with(name) if without is None else self.groups_beyond(without, name)
+        return max(0.0, 1.0 - log2(1 + groups) / 6.0)
 
     def to_json(self) -> dict[str, object]:
         """Plain form for a bundle."""
@@ -128,3 +137,18 @@ def _levels(name: str) -> tuple[str, ...]:
         return (name,)
     module = name.rpartition(".")[0]
     return (name, module + ".*", name.partition(".")[0] + ".**")
+
+
+def _counted(groups: list[set[str]]) -> tuple[dict[str, int], int]:
+    counts: dict[str, int] = {}
+    for names in groups:
+        for name in names:
+            counts[name] = counts.get(name, 0) + 1
+    return counts, len(groups)
+
+
+def part_of(group: str) -> int:
+    """Part that a group falls into, 0 to ``PARTS - 1``."""
+    from zlib import crc32
+
+    return crc32(group.encode()) % PARTS

@@ -6,9 +6,9 @@ from ..bytecode.folding import FOLDABLE
 from ..bytecode.trace import flattened
 from ..capabilities.layout import MAKE
 from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
-from ..capabilities.table import lookup
-from ..features.calls import is_function, is_stdlib
-from ..features.prevalence import CALL, Prevalence, called
+from ..features.calls import is_stdlib
+from ..features.knowledge import Knowledge, is_function
+from ..features.prevalence import CALL, called
 from .finding import Finding, place_text
 from .wording import LOOKS, expression
 
@@ -36,25 +36,10 @@ _GUESSES = frozenset(("computed-callee", "result-callee", "unknown-function", "u
 _CONTAINED = ("literal", "argument")
 
 
-class Known:
-    """What is known of names."""
-
-    def __init__(self, prevalence: Prevalence) -> None:
-        self._prevalence = prevalence
-
-    def capability(self, name: str) -> Capability | None:
-        """What the capability table says of a name."""
-        return lookup(name) if name else None
-
-    def usual(self, name: str) -> int:
-        """Groups of benign training files that use the name."""
-        return self._prevalence.groups_with(name)
-
-
 class CallEvidence:
     """Finds the evidence in the calls and imports of one stream."""
 
-    def __init__(self, trace: Trace, known: Known) -> None:
+    def __init__(self, trace: Trace, known: Knowledge) -> None:
         self.trace = trace
         self.known = known
         self.place = place_text(trace.place)

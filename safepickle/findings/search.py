@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..features.prevalence import Prevalence
-from .calls import CallEvidence, Known
+from ..features.knowledge import Knowledge
+from .calls import CallEvidence
 from .finding import SEVERITIES, Finding
 from .streams import of_coverage, of_oddity
 
@@ -20,19 +20,19 @@ _VARIANTS = 10
 _GRAVE = ("critical", "high")
 
 
-def find(file: FileTrace, prevalence: Prevalence) -> tuple[Finding, ...]:
+def find(file: FileTrace, known: Knowledge) -> tuple[Finding, ...]:
     """Evidence in a file, worst first, without duplicates.
 
     Parameters
     ----------
     file
         What loading would do.
-    prevalence
-        How usual names are among benign files: what they call too is no news, unless it is a root sink.
+    known
+        What is known of names: what benign files call too is no news, unless it is a root sink.
     """
     kept: dict[str, dict[tuple[str, str, str], list[Finding | int]]] = {name: {} for name in reversed(SEVERITIES)}
     variants: dict[tuple[str, str, str], int] = {}
-    for finding in _all(file, prevalence):
+    for finding in _all(file, known):
         alike = kept[finding.severity]
         group = (finding.rule, finding.callee or finding.title, "")
         key = (*group[:2], finding.title) if finding.severity in _GRAVE else group
@@ -51,8 +51,7 @@ def _counted(finding: Finding, count: int) -> Finding:
     return finding if count == finding.count else finding.replace(count=count)
 
 
-def _all(file: FileTrace, prevalence: Prevalence) -> Iterator[Finding]:
-    known = Known(prevalence)
+def _all(file: FileTrace, known: Knowledge) -> Iterator[Finding]:
     for trace in file.walk():
         evidence = CallEvidence(trace, known)
         for call in trace.calls:

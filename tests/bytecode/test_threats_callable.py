@@ -516,9 +516,17 @@ MECHANISMS: dict[str, Mechanism] = {
 
 
 RIGHT_ALREADY = frozenset(
-    ("__call__", "a subimport of cloudpickle", "an attribute that BUILD gave", "partial", "partial of a partial",
-     "partial made by NEWOBJ", "partial with another state", "sorted", "__setstate__ planted on an instance",
-     "append planted on an instance", "a name by __name__")
+    ("globals of a function", "globals of a method", "__call__", "a subimport of cloudpickle",
+     "an attribute that BUILD gave", "partial", "partial of a partial", "partial made by NEWOBJ",
+     "partial with another state", "iter with a sentinel", "defaultdict", "ExitStack",
+     "__setstate__ planted on an instance", "append planted on an instance", "a name by join",
+     "a name by join of a reversed text", "a name by format", "a name by percent", "a name by replace",
+     "a name by slice", "a name by a slice backwards", "a name by split", "a name by lower", "a name by strip",
+     "a name by operator.add", "a name by operator.concat", "a name by bytes of numbers", "a name by a bytearray",
+     "a name by fromhex", "a name by unhexlify", "a name by base32", "a name by base85", "a name by ascii85",
+     "a name by uu", "a name by rot13", "a name by hex codec", "a name by zlib codec", "a name by zlib",
+     "a name by bz2", "a name by lzma", "a name by utf-16", "a name by to_bytes", "a name by struct",
+     "a name by struct.pack", "a name by __name__", "a name by translate")
 )  # fmt: skip
 """Twins that the model judges right. The others have a right Trace too, and the model takes them for hostile for the
 mechanism alone, which no benign file has that it was trained on; one that it comes to judge right passes."""

@@ -12,6 +12,7 @@ COLUMNS = [column for column in range(WIDTH) if column % 7 != 3]
 SMALL: dict[str, dict[str, Any]] = {
     "random_forest": {"trees": 25, "depth": 8},
     "catboost": {"trees": 40, "depth": 4},
+    "monotone": {"trees": 40, "depth": 4},
     "autoencoder": {"epochs": 8, "hidden": (24, 8)},
     "isolation_forest": {"trees": 30},
     "local_outlier_factor": {"reference": 150, "neighbours": 10},

@@ -186,8 +186,8 @@ def test_no_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_another_schema_or_format_is_refused(bundle: Path) -> None:
     with pytest.raises(BundleError, match="trained for feature schema 3, not 4"):
         ensemble.load(bundle, 4)
-    change_manifest(bundle, lambda manifest: manifest.update(format=2))
-    with pytest.raises(BundleError, match="of format 2; this version reads format 1"):
+    change_manifest(bundle, lambda manifest: manifest.update(format=3))
+    with pytest.raises(BundleError, match="of format 3; this version reads format 2"):
         ensemble.load(bundle)
 
 

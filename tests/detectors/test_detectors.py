@@ -23,7 +23,7 @@ from safepickle import inference
 from tests.detectors.small import COLUMNS, SMALL, WIDTH, make
 
 EVERY = pytest.mark.parametrize("name", list(SMALL))
-NOVELTY = [name for name in SMALL if name not in ("random_forest", "catboost")]
+NOVELTY = [name for name in SMALL if name not in ("random_forest", "catboost", "monotone")]
 
 
 def exported_scores(module: ModuleType, detector: Detector, rows: Any) -> Any:
@@ -226,3 +226,11 @@ def test_unknown_names_and_parameters_are_refused() -> None:
         detectors.create("catboost", {"wings": 2}, [0], 0)
     with pytest.raises(ValueError, match="needs columns"):
         detectors.create("catboost", {}, [], 0)
+
+
+def test_the_monotone_detector_never_falls_when_a_feature_rises(fitted: Any, probes: Any) -> None:
+    chance = np.random.default_rng(3)
+    raised = probes + chance.exponential(size=probes.shape).astype(np.float32) * (chance.random(probes.shape) < 0.3)
+    before, after = fitted["monotone"].score(probes[:20]), fitted["monotone"].score(raised[:20])
+    assert (after >= before - 1e-12).all()
+    assert (after > before + 0.01).any()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from detectors import Stacking
 from detectors.calibration import fit_calibration, threshold
+from detectors.floor import DISCOUNT
 from detectors.stacking import benign_ranks
 from safepickle.ensemble import Stack
 
@@ -54,6 +55,31 @@ def test_a_higher_detector_score_never_lowers_the_result(
     assert 0 <= before <= 1
     assert stack.score({"random_forest": min(1.0, known + more), "isolation_forest": novel}) >= before
     assert stack.score({"random_forest": known, "isolation_forest": novel + more}) >= before
+
+
+def test_a_floor_holds_whatever_the_other_detectors_say() -> None:
+    scores, y, weight = two_detectors()
+    scores["monotone"] = scores["random_forest"]
+    stacking = Stacking().fit(scores, y, weight, RATES)
+    exported = stacking.export()
+    stack = Stack(exported.meta, dict(exported.arrays))
+    sure = {"random_forest": 1e-6, "isolation_forest": -1e6, "monotone": 0.9999}
+    assert stack.score(sure) == stack.floor(sure) > stack.score(dict(sure, monotone=0.01))
+    combined = stacking.score({name: np.full(1, value) for name, value in sure.items()})
+    assert combined[0] == pytest.approx(stack.score(sure), abs=1e-9)
+
+
+def test_a_floor_that_knows_less_than_the_ensemble_raises_few_benign_rows() -> None:
+    scores, y, weight = two_detectors()
+    rng = np.random.default_rng(5)
+    scores["monotone"] = np.clip(0.5 + 0.05 * (y - 0.5) + rng.normal(0, 0.2, len(y)), 0.001, 0.999)
+    with_floor = Stacking().fit(scores, y, weight, RATES)
+    without = Stacking(floors=()).fit(scores, y, weight, RATES)
+    benign = y == 0
+    for tier, level in without.thresholds.items():
+        before, after = (without.score(scores) >= level)[benign], (with_floor.score(scores) >= level)[benign]
+        share = weight[benign] / weight[benign].sum()
+        assert share[after].sum() <= share[before].sum() * (1 + 1 / DISCOUNT) + share.max(), tier
 
 
 def test_the_combination_beats_its_parts_and_no_weight_is_negative(fitted: Stacking) -> None:

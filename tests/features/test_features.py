@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from safepickle.bytecode.trace import FileTrace
 from safepickle.capabilities.sinks import SINKS, sink_kind
-from safepickle.features import SCHEMA, Prevalence, extract
-from safepickle.features.prevalence import called
+from safepickle.features import SCHEMA, Knowledge, Prevalence, extract, part_of
+from safepickle.features.prevalence import PARTS, called
 from safepickle.scan import trace_bytes
 
 USUAL = Prevalence(
@@ -41,14 +41,16 @@ BENIGN = st.recursive(
 )
 
 
-def row(file: FileTrace, group: str | None = None) -> dict[str, float]:
-    return dict(zip(SCHEMA.names, extract(file, USUAL, group), strict=True))
+def row(file: FileTrace, prevalence: Prevalence = USUAL) -> dict[str, float]:
+    return dict(zip(SCHEMA.names, extract(file, Knowledge(prevalence))[0], strict=True))
 
 
 def test_every_feature_has_one_name_and_one_group() -> None:
     assert len(set(SCHEMA.names)) == len(SCHEMA.names)
     assert SCHEMA.monotone <= set(SCHEMA.names)
-    assert sorted(SCHEMA.columns(("opcode_frequencies", "structure", "calls"))) == list(range(len(SCHEMA.names)))
+    assert sorted(SCHEMA.columns(("opcode_frequencies", "structure", "calls", "capability"))) == list(
+        range(len(SCHEMA.names))
+    )
     with pytest.raises(KeyError):
         SCHEMA.columns(("no such group",))
 
@@ -56,9 +58,10 @@ def test_every_feature_has_one_name_and_one_group() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300) | st.sampled_from(sorted(PAYLOADS.values())))
 def test_rows_are_finite_whatever_the_file(data: bytes) -> None:
-    values = extract(trace_bytes(data), USUAL)
+    values, calls = extract(trace_bytes(data), Knowledge(USUAL))
     assert len(values) == len(SCHEMA.names)
-    assert all(math.isfinite(value) and abs(value) < 1e6 for value in values)
+    assert all(len(call) == len(SCHEMA.call_names) for call in calls)
+    assert all(math.isfinite(value) and abs(value) < 1e6 for row in (values, *calls) for value in row)
 
 
 def test_opcode_frequencies_sum_to_one() -> None:
@@ -84,13 +87,16 @@ def test_what_decides_is_the_worst_call_not_its_share() -> None:
         assert row(trace_bytes(spliced))[feature] == row(trace_bytes(PAYLOADS["novel"]))[feature] == 1.0
 
 
-def test_a_training_row_does_not_see_its_own_group() -> None:
-    files = [("me", trace_bytes(b"\x80\x02cvendor\nThing\n)R.")), ("you", trace_bytes(PAYLOADS["benign"]))]
-    prevalence = Prevalence.count(files)
+def test_a_training_row_sees_counts_of_other_parts_of_the_groups_alone() -> None:
+    mine, usual = trace_bytes(b"\x80\x02cvendor\nThing\n)R."), trace_bytes(PAYLOADS["benign"])
+    prevalence = Prevalence.count([("me", mine), *((f"group {number}", usual) for number in range(200))])
     assert prevalence.groups_with("vendor.Thing") == 1
-    assert prevalence.groups_with("vendor.Thing", without="me") == 0
-    assert prevalence.groups_with("vendor.Thing", without="you") == 1
-    assert dict(zip(SCHEMA.names, extract(files[0][1], prevalence, "me"), strict=True))["novel_callee"] == 1.0
+    assert prevalence.groups_beyond(part_of("me"), "vendor.Thing") == 0
+    seen = extract(mine, Knowledge(prevalence, part_of("me")))[0]
+    assert dict(zip(SCHEMA.names, seen, strict=True))["novel_callee"] == 1.0
+    # what benign and malicious rows have in common looks about alike to both, whether they are counted or not
+    for part in range(PARTS):
+        assert abs(prevalence.groups_beyond(part, "collections.OrderedDict") - 200) < 2
 
 
 def test_prevalence_counts_groups_not_files_and_survives_json() -> None:
@@ -125,5 +131,5 @@ def test_naming_calling_and_calling_the_result_are_counted_apart() -> None:
     prevalence = Prevalence.count([("g", named), ("h", calls)])
     assert prevalence.groups_with("vendor.make") == 2
     assert [prevalence.groups_with(called(call)) for call in twice.streams[0].calls] == [1, 0]
-    rows = [dict(zip(SCHEMA.names, extract(file, prevalence), strict=True)) for file in (calls, twice)]
+    rows = [row(file, prevalence) for file in (calls, twice)]
     assert [row["result_callee"] for row in rows] == [0.0, 1.0]

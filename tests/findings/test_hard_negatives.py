@@ -19,12 +19,12 @@ import pytest
 from safepickle.findings import SEVERITIES, Finding, find
 from safepickle.scan import Scanner, trace_bytes
 
-PREVALENCE = Scanner().prevalence
+KNOWLEDGE = Scanner().knowledge
 
 
 def found(data: bytes) -> tuple[Finding, ...]:
     """Evidence in calls and structure; what the detectors make of it is not asked here."""
-    return find(trace_bytes(data), PREVALENCE)
+    return find(trace_bytes(data), KNOWLEDGE)
 
 
 def dilled(value: Any) -> bytes:

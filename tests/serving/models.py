@@ -10,7 +10,7 @@ import numpy as np
 from detectors import RandomForest, Stacking, save
 from registry import Registry
 from safepickle.bytecode.trace import FileTrace
-from safepickle.features import SCHEMA, Prevalence, extract
+from safepickle.features import SCHEMA, Knowledge, Prevalence, extract
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import trace_bytes
 
@@ -37,7 +37,7 @@ def build_bundle(folder: Path, *, blind: bool, seed: int = 1) -> Path:
 
     def row(data: bytes) -> list[float]:
         trace: FileTrace = trace_bytes(data, DEFAULT_LIMITS)
-        return extract(trace, prevalence)
+        return extract(trace, Knowledge(prevalence))[0]
 
     files = [(hostile(number), 1) for number in range(30)] + [(benign(number, number % 7), 0) for number in range(30)]
     rows = np.array([row(data) for data, _ in files], np.float32)
@@ -56,6 +56,7 @@ def build_bundle(folder: Path, *, blind: bool, seed: int = 1) -> Path:
         stacking=stacking.export(),
         schema_version=SCHEMA.version,
         names=SCHEMA.names,
+        call_names=SCHEMA.call_names,
         prevalence=prevalence.to_json(),
     )
     return folder

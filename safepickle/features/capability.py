@@ -1,0 +1,139 @@
+"""What the callees of single calls can reach, weighed by how unusual they are and combined by maximum.
+
+Neither half decides alone: many usual callables reach a file or an import, and most unusual ones reach nothing.
+A callable that was analysed and reaches nothing counts as known however seldom it is used.
+"""
+
+from __future__ import annotations
+
+from math import log1p
+
+from ..bytecode.trace import Call, Ref, Trace
+from ..capabilities.capability import Capability
+from ..capabilities.sinks import KINDS
+from .knowledge import Knowledge
+
+_LOOKS = ("shell", "code", "url", "path", "host", "base64", "hex", "pickle", "bytecode")
+_FILLED = ("BUILD", "append", "extend", "setitem", "add")
+
+NAMES = (
+    *(f"flows_{kind}" for kind in KINDS),
+    *(f"reaches_{kind}" for kind in KINDS),
+    *(f"passes_flow_{kind}" for kind in KINDS),
+    *(f"import_reaches_{kind}" for kind in KINDS),
+    "nearest_flow",
+    "unresolvable_callee", "unresolvable_import",
+    "unanalysed_callee", "unanalysed_function_call", "unanalysed_class_call", "unanalysed_passed",
+    "unclear_callee",
+    "live_callee", "live_function_call", "live_class_call", "live_filled", "live_passed", "fills_global",
+    *(f"live_with_{looks}" for looks in _LOOKS),
+    "log_live_callees",
+)  # fmt: skip
+MONOTONE = NAMES
+_INDEX = {name: index for index, name in enumerate(NAMES)}
+
+
+def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
+    """Row of this group."""
+    row = _Row(knowledge)
+    for trace in traces:
+        for entry in trace.imports:
+            row.see_import(entry.name)
+        for call in trace.calls:
+            row.see_call(call)
+    row.values[_INDEX["log_live_callees"]] = log1p(len(row.live))
+    return row.values
+
+
+class _Row:
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.values = [0.0] * len(NAMES)
+        self.knowledge = knowledge
+        self.live: set[str] = set()
+        self.modules: set[str] = set()
+
+    def raise_to(self, name: str, value: float) -> None:
+        index = _INDEX[name]
+        if value > self.values[index]:
+            self.values[index] = value
+
+    def see_import(self, name: str) -> None:
+        if not name:
+            return
+        novelty = self.knowledge.novelty(name)
+        found = self.knowledge.capability(name)
+        if found is not None and found.status == "unresolvable":
+            self.raise_to("unresolvable_import", novelty)
+        module = name.rpartition(".")[0]
+        if module in self.modules:
+            return
+        self.modules.add(module)
+        imported = self.knowledge.capability(module)
+        if imported is not None and imported.form == "module":
+            novelty = self.knowledge.novelty(module + ".*")
+            for reach in imported.reaches:
+                self.raise_to(f"import_reaches_{reach.kind}", novelty / (1 + reach.depth))
+
+    def see_call(self, call: Call) -> None:
+        if call.opcode == "persistent_load":
+            return
+        if call.opcode in _FILLED and call.callee.kind in ("global", "attribute"):
+            self.raise_to("fills_global", 1.0)  # not something that the file made, but something of the program
+        novelty = self.knowledge.novelty_of_call(call)
+        if novelty > 0.0:
+            self._callee(call, self.knowledge.capability(call.callee.name), novelty)
+        for argument in call.args:
+            if argument.type == "global" and argument.ref is not None and argument.ref.name:
+                self._passed(argument.ref)
+
+    def _callee(self, call: Call, found: Capability | None, novelty: float) -> None:
+        filled = call.opcode in _FILLED
+        if found is None:
+            self.raise_to("unanalysed_callee", novelty)
+            self.raise_to(
+                "unanalysed_function_call" if self.knowledge.is_function(call) else "unanalysed_class_call", novelty
+            )
+        elif found.status == "unresolvable":
+            self.raise_to("unresolvable_callee", novelty)
+        else:
+            self._reaches(found, novelty, filled)
+            if found.unknown:
+                self.raise_to("unclear_callee", novelty)
+        if found is None or not found.inert:
+            self._live(call, novelty, filled)
+
+    def _reaches(self, found: Capability, novelty: float, filled: bool) -> None:
+        for reach in found.reaches:
+            if reach.implicit and not filled:
+                continue
+            if reach.flows:
+                self.raise_to(f"flows_{reach.kind}", novelty)
+                self.raise_to("nearest_flow", novelty / (1 + reach.depth))
+            else:
+                self.raise_to(f"reaches_{reach.kind}", novelty / (1 + reach.depth))
+
+    def _live(self, call: Call, novelty: float, filled: bool) -> None:
+        if novelty == 1.0:
+            self.live.add(call.callee.name)
+        if filled:
+            self.raise_to("live_filled", novelty)
+            return
+        self.raise_to("live_callee", novelty)
+        self.raise_to("live_function_call" if self.knowledge.is_function(call) else "live_class_call", novelty)
+        for argument in call.args:
+            for looks in (argument.looks, *(item.looks for item in argument.items)):
+                if looks in _LOOKS:
+                    self.raise_to(f"live_with_{looks}", novelty)
+
+    def _passed(self, ref: Ref) -> None:
+        novelty = self.knowledge.novelty(ref.name)
+        found = self.knowledge.capability(ref.name) if novelty > 0.0 else None
+        if novelty == 0.0 or (found is not None and found.inert):
+            return
+        self.raise_to("live_passed", novelty)
+        if found is None:
+            self.raise_to("unanalysed_passed", novelty)
+            return
+        for reach in found.reaches:
+            if reach.flows and not reach.implicit:
+                self.raise_to(f"passes_flow_{reach.kind}", novelty)

@@ -1,0 +1,103 @@
+"""What is known of names before a file is looked at: how usual they are, and what they can reach."""
+
+from __future__ import annotations
+
+from ..bytecode.trace import CARRIED, Call
+from ..capabilities.capability import Capability
+from ..capabilities.table import lookup
+from .prevalence import Prevalence, called, calls_result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+TAME = 0.3
+"""Most that a name can be new which was analysed and can do nothing but what it is handed can."""
+
+
+_REMEMBERED = 8192
+
+
+class Knowledge:
+    """Answers, each name looked up once; a scanner keeps them from file to file.
+
+    Parameters
+    ----------
+    prevalence
+        How usual names are among benign training files.
+    part
+        Part of the groups that is left out of the counts, for files that are learned from.
+    find
+        The capability map.
+    """
+
+    def __init__(
+        self,
+        prevalence: Prevalence,
+        part: int | None = None,
+        find: Callable[[str], Capability | None] = lookup,
+    ) -> None:
+        self._prevalence = prevalence
+        self._part = part
+        self._find = find
+        self._novelties: dict[str, float] = {}
+        self._capabilities: dict[str, Capability | None] = {}
+
+    def novelty(self, name: str) -> float:
+        """1 for a name that no benign group uses, falling to 0; a module is ``module.*``, a package ``package.**``.
+
+        What has no name is new; what is known to be tame is not, however seldom it is used.
+        """
+        known = self._novelties.get(name)
+        if known is None:
+            if len(self._novelties) >= _REMEMBERED:
+                self._novelties.clear()
+            known = self._prevalence.novelty(name, self._part) if name else 1.0
+            if known > TAME and self.is_tame(name):
+                known = TAME
+            self._novelties[name] = known
+        return known
+
+    def is_tame(self, name: str) -> bool:
+        """Whether a callable was understood and reaches no sink; only a class may call what it is handed."""
+        found = self.capability(name)
+        if found is None or any(reach.kind == "tamper" or reach.flows for reach in found.derived):
+            return False
+        if found.inert:
+            return True
+        return found.form == "class" and not found.unknown and not found.reaches
+
+    def novelty_of_call(self, call: Call) -> float:
+        """How new it is to call what this call calls, in the way it does."""
+        if not call.callee.name:
+            return 1.0
+        novelty = self.novelty(called(call))
+        if novelty > TAME and not calls_result(call) and self.is_tame(call.callee.name):
+            return TAME
+        return novelty
+
+    def usual(self, name: str) -> int:
+        """Groups of benign training files that use the name."""
+        return self._prevalence.groups_with(name)
+
+    def is_function(self, call: Call) -> bool:
+        """Whether a call is a function's, as far as is known."""
+        found = self.capability(call.callee.name)
+        return is_function(call, found.form if found is not None else "")
+
+    def capability(self, name: str) -> Capability | None:
+        """What the capability map has of a name; None for what was never analysed."""
+        if name not in self._capabilities:
+            if len(self._capabilities) >= _REMEMBERED:
+                self._capabilities.clear()
+            self._capabilities[name] = self._find(name) if name else None
+        return self._capabilities[name]
+
+
+def is_function(call: Call, form: str = "") -> bool:
+    """Whether a call is a function's; where its `form` is not known, one of a name whose last part is in lower case."""
+    if call.opcode not in ("REDUCE", "OBJ", "INST", CARRIED):
+        return False
+    last = call.callee.name.rpartition(".")[2].lstrip("_")
+    return form == "function" if form else last[:1].islower()

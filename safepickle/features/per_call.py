@@ -1,0 +1,179 @@
+"""One row for each call and import that is not ordinary, for the detector that judges them one by one.
+
+What is said of a call does not depend on the rest of the file, so that a payload reads the same in any host, and the
+highest score of a file's rows cannot fall when something is added.
+"""
+
+from __future__ import annotations
+
+from math import log1p
+
+from ..bytecode.trace import CARRIED, Call, Descriptor, Import, Trace, flattened
+from ..capabilities.capability import Capability
+from ..capabilities.sinks import KINDS, sink_kind
+from .calls import LOOKS, is_stdlib
+from .knowledge import Knowledge
+
+ORDINARY = 0.34
+"""Novelty from which on a call has a row of its own: fewer than 14 benign groups make it."""
+
+_CALLEES = ("global", "attribute", "result", "carrier", "getter", "extension", "computed", "unknown")
+_OPCODES = ("REDUCE", "NEWOBJ", "BUILD", "INST", CARRIED)
+_TYPES = ("none", "int", "str", "bytes", "tuple", "list", "dict", "global", "result", "object", "unknown")
+
+NAMES = (
+    "is_import", "is_implicit",
+    *(f"opcode_{name.lower()}" for name in _OPCODES),
+    *(f"callee_{kind}" for kind in _CALLEES),
+    "novelty", "name_novelty", "module_novelty", "package_novelty", "stdlib", "function", "dunder", "main",
+    "computed_name", "steps",
+    *(f"sink_{kind}" for kind in KINDS),
+    *(f"flows_{kind}" for kind in KINDS),
+    *(f"reaches_{kind}" for kind in KINDS),
+    "inert", "unclear", "unresolvable", "unanalysed", "native",
+    "log_arguments", "only_text", "longest_text", "highest_entropy",
+    *(f"argument_{kind}" for kind in _TYPES),
+    *(f"looks_{looks}" for looks in LOOKS),
+    "passed_novelty",
+    *(f"passes_sink_{kind}" for kind in KINDS),
+    *(f"passes_flow_{kind}" for kind in KINDS),
+    "passes_live",
+)  # fmt: skip
+_INDEX = {name: index for index, name in enumerate(NAMES)}
+_IMPLICIT = frozenset(("append", "extend", "setitem", "add", "ext"))
+
+
+def rows(traces: list[Trace], knowledge: Knowledge) -> list[tuple[float, ...]]:
+    """Rows of a file, equal ones once, in the order in which they are met.
+
+    What becomes of a call's result is not told: it is another in another place, and calls of one shape, which one Call
+    tells together, may differ in it.
+    """
+    found: dict[tuple[float, ...], None] = {}
+    seen: set[tuple[str, bool]] = set()
+    for trace in traces:
+        for entry in trace.imports:
+            computed = "?" in entry.written.split(" ")
+            if (entry.name, computed) not in seen:
+                seen.add((entry.name, computed))
+                if computed or knowledge.novelty(entry.name) >= ORDINARY:
+                    found[_Values(knowledge).imported(entry, computed)] = None
+        for call in trace.calls:
+            if call.opcode != "persistent_load" and _is_telling(call, knowledge):
+                found[_Values(knowledge).called(call)] = None
+    return list(found)
+
+
+def _is_telling(call: Call, knowledge: Knowledge) -> bool:
+    """Whether a call is new, is handed something new, or is usual but of something that does what it is told."""
+    if knowledge.novelty_of_call(call) >= ORDINARY:
+        return True
+    for argument in flattened(call.args):
+        if argument.type == "global" and argument.ref is not None and knowledge.novelty(argument.ref.name) >= ORDINARY:
+            return True
+    found = knowledge.capability(call.callee.name)
+    return found is not None and any(reach.flows for reach in found.reaches)
+
+
+class _Values:
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self.values = [0.0] * len(NAMES)
+
+    def put(self, name: str, value: float = 1.0) -> None:
+        index = _INDEX[name]
+        if value > self.values[index]:
+            self.values[index] = value
+
+    def imported(self, entry: Import, computed: bool) -> tuple[float, ...]:
+        self.put("is_import")
+        if computed:
+            self.put("computed_name")
+        self._name(entry.name, self.knowledge.novelty(entry.name), filled=False)
+        return tuple(self.values)
+
+    def called(self, call: Call) -> tuple[float, ...]:
+        filled = call.opcode == "BUILD" or call.opcode in _IMPLICIT
+        if call.opcode in _IMPLICIT:
+            self.put("is_implicit")
+        else:
+            self.put(f"opcode_{_opcode(call.opcode)}")
+        if call.callee.kind in _CALLEES:
+            self.put(f"callee_{call.callee.kind}")
+        self._name(call.callee.name, self.knowledge.novelty_of_call(call), filled)
+        if self.knowledge.is_function(call):
+            self.put("function")
+        self.put("steps", float(len(call.callee.steps)))
+        self._arguments(call)
+        return tuple(self.values)
+
+    def _name(self, name: str, novelty: float, filled: bool) -> None:
+        self.put("novelty", novelty)
+        self.put("name_novelty", self.knowledge.novelty(name))
+        self.put("module_novelty", self.knowledge.novelty(name.rpartition(".")[0] + ".*"))
+        self.put("package_novelty", self.knowledge.novelty(name.partition(".")[0] + ".**"))
+        if is_stdlib(name):
+            self.put("stdlib")
+        if name.startswith("__main__."):
+            self.put("main")
+        if name.rpartition(".")[2].startswith("__"):
+            self.put("dunder")
+        kind = sink_kind(name)
+        if kind:
+            self.put(f"sink_{kind}")
+        found = self.knowledge.capability(name)
+        if found is None:
+            self.put("unanalysed")
+            return
+        self._capability(found, filled)
+
+    def _capability(self, found: Capability, filled: bool) -> None:
+        for flag, holds in (
+            ("inert", found.inert),
+            ("unclear", found.unknown),
+            ("unresolvable", found.status == "unresolvable"),
+            ("native", found.status == "native"),
+        ):
+            if holds:
+                self.put(flag)
+        for reach in found.reaches:
+            if reach.implicit <= filled:
+                self.put(f"{'flows' if reach.flows else 'reaches'}_{reach.kind}", 1.0 / (1 + reach.depth))
+
+    def _arguments(self, call: Call) -> None:
+        self.put("log_arguments", log1p(len(call.args)))
+        texts = 0
+        for argument in call.args:
+            texts += argument.type in ("str", "bytes")
+        if texts and texts == len(call.args):
+            self.put("only_text")
+        for argument in flattened(call.args):
+            self._argument(argument)
+
+    def _argument(self, argument: Descriptor) -> None:
+        if argument.type in _TYPES:
+            self.put(f"argument_{argument.type}")
+        if argument.looks in LOOKS:
+            self.put(f"looks_{argument.looks}")
+        if argument.type in ("str", "bytes"):
+            self.put("longest_text", log1p(argument.length))
+            self.put("highest_entropy", argument.entropy)
+        if argument.type == "global" and argument.ref is not None:
+            self._passed(argument.ref.name)
+
+    def _passed(self, name: str) -> None:
+        self.put("passed_novelty", self.knowledge.novelty(name))
+        kind = sink_kind(name)
+        if kind:
+            self.put(f"passes_sink_{kind}")
+        found = self.knowledge.capability(name)
+        if found is None or not found.inert:
+            self.put("passes_live")
+        for reach in found.reaches if found is not None else ():
+            if reach.flows and not reach.implicit:
+                self.put(f"passes_flow_{reach.kind}")
+
+
+def _opcode(name: str) -> str:
+    """The opcodes that call a class's ``__new__`` are one, as are those that call a global with a marked list."""
+    return {"NEWOBJ_EX": "newobj", "OBJ": "inst"}.get(name, name.lower())
