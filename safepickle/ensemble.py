@@ -216,6 +216,11 @@ class Bundle:
             raise BundleError(f"the model {self.hash[:12]} gives no finite score; restore or roll back to another")
         return Judgement(combined, self.tier(combined), scores, self._stack.floor(scores))
 
+    def score_call(self, call: Sequence[float]) -> float:
+        """Return the highest that a detector of calls gives the row of one call, 0 without such a detector."""
+        values = as_row(call, len(self.call_names))
+        return max((ready.score(values) for ready in self._call_scorers.values()), default=0.0)
+
     def tier(self, score: float) -> str:
         """Return the tier of a calibrated score."""
         if score >= self.thresholds["malicious"]:

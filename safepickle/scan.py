@@ -12,7 +12,8 @@ from .containers import open_file
 from .ensemble import Bundle, Judgement, load
 from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Knowledge, Prevalence, extract
-from .findings import Finding, find
+from .features.per_call import telling
+from .findings import Finding, find, place_text
 from .limits import DEFAULT_LIMITS, Limits
 from .mapped import Mapped
 from .record import Record
@@ -35,6 +36,8 @@ MAPPED_FROM = 1 << 20
 """Files of this size and more are mapped rather than read."""
 _HASHED_BYTES = 4 << 20
 _REMEMBERED = 256
+_WORTH_NAMING = 0.5
+"""Score of a single call from which on the model's finding names it."""
 _NOTHING_RUNS = Judgement(0.0, "benign", {})
 _TEXTS = ("text", "json", "yaml", "jinja-template")
 """Containers that may be programs as files, and are but strings in a pickle."""
@@ -173,8 +176,30 @@ class Scanner:
         if verdict == "benign" and not trace.complete:
             verdict = "incomplete"
         if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
-            findings = _with_model(findings, _model_finding(score, self.bundle.thresholds))
+            findings = _with_model(findings, self._model_finding(trace, score))
         return Verdict(verdict, score, judgement.detectors, findings)
+
+    def _model_finding(self, trace: FileTrace, score: float) -> Finding:
+        """What the ensemble says, and the call that the detector of single calls finds worst."""
+        levels = self.bundle.thresholds
+        said = Finding(
+            "model-score", "medium", f"reads like a malicious file (score {score:.3f})",
+            f"The evidence alone does not explain it; the ensemble calls files suspicious from "
+            f"{levels['suspicious']:.3f} and malicious from {levels['malicious']:.3f}.",
+        )  # fmt: skip
+        told = (
+            (self.bundle.score_call(row), stream, entry) for row, stream, entry in telling(trace.walk(), self.knowledge)
+        )
+        worst = max(told, key=lambda found: found[0], default=None)
+        if worst is None or worst[0] < _WORTH_NAMING:
+            return said
+        _score, stream, entry = worst
+        name = entry.callee.name if isinstance(entry, Call) else entry.name
+        what = "calling" if isinstance(entry, Call) else "importing"
+        return said.replace(
+            title=f"{said.title}, most of all for {what} {name or 'something that has no name'}",
+            stream=place_text(stream.place), offset=stream.offset + entry.offset, callee=name,
+        )  # fmt: skip
 
     def _judgement(self, trace: FileTrace) -> Judgement:
         """What the ensemble says of a file, remembered for files that differ in nothing that it looks at."""
@@ -340,11 +365,3 @@ def _with_model(findings: tuple[Finding, ...], said: Finding) -> tuple[Finding, 
     """The findings with what the model says, behind those that are as grave."""
     at = sum(finding.severity == said.severity for finding in findings)
     return (*findings[:at], said, *findings[at:])
-
-
-def _model_finding(score: float, thresholds: Mapping[str, float]) -> Finding:
-    return Finding(
-        "model-score", "medium", f"reads like a malicious file (score {score:.3f})",
-        f"No single call explains it; the ensemble calls files suspicious from {thresholds['suspicious']:.3f} and "
-        f"malicious from {thresholds['malicious']:.3f}.",
-    )  # fmt: skip

@@ -14,6 +14,10 @@ from ..capabilities.sinks import KINDS, sink_kind
 from .calls import LOOKS, is_stdlib
 from .knowledge import Knowledge
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ORDINARY = 0.34
 """Novelty from which on a call has a row of its own: fewer than 14 benign groups make it."""
 
@@ -49,7 +53,11 @@ def rows(traces: list[Trace], knowledge: Knowledge) -> list[tuple[float, ...]]:
     What becomes of a call's result is not told: it is another in another place, and calls of one shape, which one Call
     tells together, may differ in it.
     """
-    found: dict[tuple[float, ...], None] = {}
+    return list(dict.fromkeys(row for row, _trace, _entry in telling(traces, knowledge)))
+
+
+def telling(traces: list[Trace], knowledge: Knowledge) -> Iterator[tuple[tuple[float, ...], Trace, Call | Import]]:
+    """Row of each call and import that is not ordinary, the stream that it is in, and what it is the row of."""
     seen: set[tuple[str, bool]] = set()
     for trace in traces:
         for entry in trace.imports:
@@ -57,11 +65,10 @@ def rows(traces: list[Trace], knowledge: Knowledge) -> list[tuple[float, ...]]:
             if (entry.name, computed) not in seen:
                 seen.add((entry.name, computed))
                 if computed or knowledge.novelty(entry.name) >= ORDINARY:
-                    found[_Values(knowledge).imported(entry, computed)] = None
+                    yield _Values(knowledge).imported(entry, computed), trace, entry
         for call in trace.calls:
             if call.opcode != "persistent_load" and _is_telling(call, knowledge):
-                found[_Values(knowledge).called(call)] = None
-    return list(found)
+                yield _Values(knowledge).called(call), trace, call
 
 
 def _is_telling(call: Call, knowledge: Knowledge) -> bool:

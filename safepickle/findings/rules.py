@@ -213,7 +213,7 @@ _STREAMS = [
     ),
     Rule(
         "model-score", "reads like a malicious file",
-        "The ensemble of detectors knows such files as malicious ones, though no single call explains it.",
+        "The ensemble of detectors knows such files as malicious ones; the call that one of them finds worst is named.",
         "medium", "Have an analyst look, or load it in a sandbox without network.", (502,),
         ("AML.T0010.003", "AML.T0011.000"),
     ),
