@@ -79,10 +79,10 @@ def test_files_alike_are_judged_once_and_alike() -> None:
 
 def test_a_plain_scan_imports_only_what_it_needs(tmp_path: Path) -> None:
     write(tmp_path, a=BENIGN)
-    code = "import sys; from safepickle.cli import main; code = main(); print(*sys.modules); sys.exit(code)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "scan", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    # without site: what an editable install finds its packages by imports more than the package does
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from safepickle.cli import main; code = main()"
+    command = [sys.executable, "-I", "-S", "-c", f"{code}; print(*sys.modules); sys.exit(code)", "scan", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split("\n")[-2].split())
     assert "safepickle.scan" in loaded

@@ -7,7 +7,7 @@ import pickle
 import struct
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from safepickle.bytecode.trace import FileTrace
@@ -111,5 +111,7 @@ def test_plain_data_with_other_bytes_behind_it_is_not_malicious(
 @settings(max_examples=150, deadline=None)
 def test_what_calls_nothing_is_never_malicious_however_odd_its_opcodes(codes: list[int]) -> None:
     report = Scanner().scan_bytes(bytes(codes), "data.pkl")
-    assert not any(stream.calls or stream.imports for stream in report.trace.walk())
+    assume(
+        not any(stream.calls or stream.imports for stream in report.trace.walk())
+    )  # what fills None calls its method
     assert (report.verdict, report.score) == ("benign" if report.complete else "incomplete", 0.0)
