@@ -136,8 +136,8 @@ def _missing(known: list[Trace], reading: Reading, often: bool = True) -> Iterab
         seen[event] += 1
         if _times(known, event) >= (seen[event] if often and event[0] in _ONCE else 1):
             continue
-        if cut and _of_cut_line(event, reading.events[index:]):
-            continue
+        if event[1] == BETWEEN or (cut and _of_cut_line(event, reading.events[index:])):
+            continue  # no module is without a name
         yield f"{event}, the {seen[event]}. time"
 
 
