@@ -32,10 +32,10 @@ class Floor:
 
     def __call__(self, odds: dict[str, Floats]) -> Floats:
         """Probabilities float64[n] for float64[n] log odds by detector."""
-        return np.asarray(np.interp(margins(self.weights, odds), self.margin, self.probability), dtype=np.float64)
+        return np.asarray(np.interp(weighted_sum(self.weights, odds), self.margin, self.probability), dtype=np.float64)
 
 
-def margins(weights: dict[str, float], odds: dict[str, Floats]) -> Floats:
+def weighted_sum(weights: dict[str, float], odds: dict[str, Floats]) -> Floats:
     """Weighted sums, in the order of `weights`."""
     return np.asarray(np.sum([weight * odds[name] for name, weight in weights.items()], axis=0), dtype=np.float64)
 
@@ -58,7 +58,7 @@ def fit_floor(weights: dict[str, float], odds: dict[str, Floats], combined: Floa
     y, weight
         int[n] (1 malicious), float64[n].
     """
-    x = margins(weights, odds)
+    x = weighted_sum(weights, odds)
     benign, shares = y == 0, weight[y == 0]
     least = shares.min() / shares.sum()
     levels = _LEVELS[least <= _LEVELS]

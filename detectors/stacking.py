@@ -11,7 +11,7 @@ from scipy.special import expit, log_expit
 
 from .base import Exported, Floats, Labels, both_classes
 from .calibration import fit_calibration, thin, threshold
-from .floor import fit_floor
+from .floor import fit_floor, weighted_sum
 
 NOVELTY = ("autoencoder", "isolation_forest", "local_outlier_factor", "one_class_svm")
 """Detectors whose scores have no scale of their own and are ranked among benign rows."""
@@ -167,8 +167,9 @@ class Stacking:
         if set(scores) != set(self.weights):
             raise ValueError(f"scores of {sorted(scores)} given, those of {sorted(self.weights)} are combined")
         # summed in one order whatever the order of the mapping
-        parts = [weight * self._transform(name, scores[name]) for name, weight in self.weights.items()]
-        return np.asarray(self.intercept + np.sum(parts, axis=0), dtype=np.float64)
+        return self.intercept + weighted_sum(
+            self.weights, {name: self._transform(name, scores[name]) for name in scores}
+        )
 
     def _check(self, scores: Mapping[str, Floats], y: Labels, weight: Floats, fpr: Mapping[str, float]) -> None:
         both_classes(y)

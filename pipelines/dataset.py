@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from safepickle.bytecode.names import is_stdlib
 from safepickle.bytecode.trace import FileTrace
-from safepickle.features.calls import is_stdlib
 
 COLUMNS = (
     "sha256", "name", "label", "origin", "group", "library", "technique", "effect", "container", "note", "pool",

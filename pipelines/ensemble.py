@@ -62,28 +62,30 @@ def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: di
     return Stacking(seed=params["seed"], shrink=params["ensemble"]["shrink"]).fit(chosen, y, weight, rates)
 
 
-def silent() -> NDArray[np.bool_]:
+def say_nothing() -> NDArray[np.bool_]:
     """Which files name nothing and call nothing: their score is 0, as it is in a scan."""
     X = np.load(matrix_path(FINAL), mmap_mode="r", allow_pickle=False)
     return np.asarray(X[:, [SCHEMA.names.index("log_imports"), SCHEMA.names.index("log_calls")]].max(axis=1) == 0)
 
 
-def judged(stacking: Stacking, scores: Scores, rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """Combined scores of some rows, and their tiers."""
+def judged(
+    stacking: Stacking, scores: Scores, rows: NDArray[Any], silent: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Combined scores of some rows, 0 for those that are `silent`, and their tiers."""
     combined = stacking.score({name: values[rows] for name, values in scores.items()})
-    combined[silent()[rows]] = 0.0
+    combined[silent[rows]] = 0.0
     return combined, tiers(combined, stacking.thresholds)
 
 
 def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
     """Score and tier of each row that learns nowhere from its own fold; held-out rows are left empty."""
-    folds = frame["fold"].to_numpy()
+    folds, silent = frame["fold"].to_numpy(), say_nothing()
     combined = np.full(len(frame), np.nan)
     verdicts = np.full(len(frame), "", dtype=object)
     for fold in range(params["split"]["folds"]):
         stacking = fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
         rows = folds == fold
-        combined[rows], verdicts[rows] = judged(stacking, scores, rows)
+        combined[rows], verdicts[rows] = judged(stacking, scores, rows, silent)
     return pd.DataFrame({"ensemble": combined, "tier": verdicts}, index=frame.index)
 
 
@@ -108,7 +110,7 @@ def main() -> None:
     result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
     bundle = load(BUNDLE, SCHEMA.version)
     rows = np.flatnonzero(held_out)
-    result.loc[rows, "ensemble"], result.loc[rows, "tier"] = judged(final, scores, rows)
+    result.loc[rows, "ensemble"], result.loc[rows, "tier"] = judged(final, scores, rows, say_nothing())
     result.to_parquet(ENSEMBLE_SCORES, compression="zstd", index=False)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in final.weights.items())
     print(f"bundle {digest[:12]}; weights: {weights}; thresholds: {bundle.thresholds}", file=sys.stderr)

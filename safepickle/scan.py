@@ -7,7 +7,7 @@ from mmap import ACCESS_READ
 from time import monotonic
 
 from .bytecode.region import Budget, Found, trace_region
-from .bytecode.trace import Call, FileTrace, Oddity, Place, Trace, flattened
+from .bytecode.trace import CHANGING, Call, FileTrace, Oddity, Place, Trace, flattened
 from .containers import open_file
 from .ensemble import Bundle, Judgement, load
 from .errors import BundleError, UnreadableFile
@@ -41,7 +41,6 @@ _WORTH_NAMING = 0.5
 _NOTHING_RUNS = Judgement(0.0, "benign", {})
 _TEXTS = ("text", "json", "yaml", "jinja-template")
 """Containers that may be programs as files, and are but strings in a pickle."""
-_FILLING = ("BUILD", "append", "extend", "setitem", "add")
 
 
 class Verdict(Record):
@@ -356,7 +355,7 @@ def _is_allowed(call: Call, allow: frozenset[str]) -> bool:
     if call.callee.name not in allow:
         return False
     if call.callee.kind not in ("global", "attribute", "carrier"):
-        return call.callee.kind == "result" and call.opcode in _FILLING
+        return call.callee.kind == "result" and call.opcode in CHANGING
     handed = (argument.ref for argument in flattened(call.args) if argument.type == "global")
     return all(ref is not None and ref.name in allow for ref in handed)
 

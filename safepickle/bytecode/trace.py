@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of the JSON form. Readers keep a loader for every older version."""
 
+FILLING = frozenset(("append", "extend", "setitem", "add"))
+"""Opcodes of the implicit calls that put something into an object."""
+CHANGING = FILLING | {"BUILD"}
+"""Opcodes of calls that change an object that is there."""
 CARRIED = "carried"
 """Opcode of a call that another call makes."""
 
@@ -101,6 +105,11 @@ class Import(Record):
     opcode: str
     offset: int
     count: int = 1
+
+    @property
+    def computed(self) -> bool:
+        """Whether a part of the name is no literal of the stream."""
+        return "?" in self.written.split(" ")
 
 
 class Call(Record):

@@ -7,17 +7,17 @@ weighs the same in ten opcodes as in a hundred thousand.
 
 from __future__ import annotations
 
-import sys
 from math import log1p
 
-from ..bytecode.trace import Call, Descriptor, Trace, flattened
+from ..bytecode.names import is_stdlib
+from ..bytecode.trace import FILLING, Call, Descriptor, Import, Trace, flattened
 from ..capabilities.sinks import KINDS, sink_kind
+from .highest import HighestOfFile
 from .knowledge import Knowledge
 from .prevalence import calls_result
 
 LOOKS = ("shell", "code", "url", "path", "host", "dotted", "base64", "hex", "pickle", "bytecode", "text", "identifier")
 _TELLING = frozenset(("shell", "code", "url", "path", "host", "pickle", "bytecode", "base64", "hex"))
-_IMPLICIT = ("append", "extend", "setitem", "add")
 
 NAMES = (
     *(f"calls_sink_{kind}" for kind in KINDS),
@@ -41,30 +41,22 @@ _INDEX = {name: index for index, name in enumerate(NAMES)}
 def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
     """Row of this group."""
     row = _Row(knowledge)
-    for trace in traces:
-        for entry in trace.imports:
-            row.see_import(entry.name, "?" in entry.written.split(" "))
-        for call in trace.calls:
-            row.see_call(call)
+    row.see(traces)
     row.finish()
     return row.values
 
 
-class _Row:
+class _Row(HighestOfFile):
     def __init__(self, knowledge: Knowledge) -> None:
-        self.values = [0.0] * len(NAMES)
+        super().__init__(_INDEX)
         self.novelty = knowledge.novelty
         self.novelty_of_call = knowledge.novelty_of_call
         self.is_function = knowledge.is_function
         self.callees: set[str] = set()
         self.novel: set[str] = set()
 
-    def raise_to(self, name: str, value: float) -> None:
-        index = _INDEX[name]
-        if value > self.values[index]:
-            self.values[index] = value
-
-    def see_import(self, name: str, computed: bool) -> None:
+    def see_import(self, entry: Import) -> None:
+        name = entry.name
         novelty = self.novelty(name)
         self.raise_to("novel_import", novelty)
         self.raise_to("novel_module", self.novelty(name.rpartition(".")[0] + ".*"))
@@ -74,7 +66,7 @@ class _Row:
         kind = sink_kind(name)
         if kind:
             self.raise_to(f"imports_sink_{kind}", max(novelty, 0.1))
-        if computed:
+        if entry.computed:
             self.raise_to("novel_computed", 1.0)
 
     def see_call(self, call: Call) -> None:
@@ -103,7 +95,7 @@ class _Row:
             self.raise_to("calls_attribute", self.novelty_of_call(call))
         if call.opcode == "BUILD" and kind in ("global", "attribute", "extension", "carrier"):
             self.raise_to("build_on_global", 1.0)
-        if call.opcode in _IMPLICIT:
+        if call.opcode in FILLING:
             self.raise_to("implicit_on_result", self.novelty_of_call(call))
             self.raise_to("novel_implicit", self.novelty_of_call(call))
 
@@ -148,8 +140,3 @@ class _Row:
     def finish(self) -> None:
         self.values[_INDEX["log_distinct_callees"]] = log1p(len(self.callees))
         self.values[_INDEX["log_novel_callees"]] = log1p(len(self.novel))
-
-
-def is_stdlib(name: str) -> bool:
-    """Whether the top-level module is one of this interpreter's standard library."""
-    return name.partition(".")[0] in sys.stdlib_module_names

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from math import log1p
 
-from ..bytecode.trace import Call, Ref, Trace
+from ..bytecode.trace import CHANGING, Call, Import, Ref, Trace
 from ..capabilities.capability import Capability
 from ..capabilities.sinks import KINDS
+from .highest import HighestOfFile
 from .knowledge import Knowledge
 
 _LOOKS = ("shell", "code", "url", "path", "host", "base64", "hex", "pickle", "bytecode")
-_FILLED = ("BUILD", "append", "extend", "setitem", "add")
 
 NAMES = (
     *(f"flows_{kind}" for kind in KINDS),
@@ -36,28 +36,20 @@ _INDEX = {name: index for index, name in enumerate(NAMES)}
 def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
     """Row of this group."""
     row = _Row(knowledge)
-    for trace in traces:
-        for entry in trace.imports:
-            row.see_import(entry.name)
-        for call in trace.calls:
-            row.see_call(call)
+    row.see(traces)
     row.values[_INDEX["log_live_callees"]] = log1p(len(row.live))
     return row.values
 
 
-class _Row:
+class _Row(HighestOfFile):
     def __init__(self, knowledge: Knowledge) -> None:
-        self.values = [0.0] * len(NAMES)
+        super().__init__(_INDEX)
         self.knowledge = knowledge
         self.live: set[str] = set()
         self.modules: set[str] = set()
 
-    def raise_to(self, name: str, value: float) -> None:
-        index = _INDEX[name]
-        if value > self.values[index]:
-            self.values[index] = value
-
-    def see_import(self, name: str) -> None:
+    def see_import(self, entry: Import) -> None:
+        name = entry.name
         if not name:
             return
         novelty = self.knowledge.novelty(name)
@@ -77,7 +69,7 @@ class _Row:
     def see_call(self, call: Call) -> None:
         if call.opcode == "persistent_load":
             return
-        if call.opcode in _FILLED and call.callee.kind in ("global", "attribute"):
+        if call.opcode in CHANGING and call.callee.kind in ("global", "attribute"):
             self.raise_to("fills_global", 1.0)  # not something that the file made, but something of the program
         novelty = self.knowledge.novelty_of_call(call)
         if novelty > 0.0:
@@ -87,7 +79,7 @@ class _Row:
                 self._passed(argument.ref)
 
     def _callee(self, call: Call, found: Capability | None, novelty: float) -> None:
-        filled = call.opcode in _FILLED
+        filled = call.opcode in CHANGING
         if found is None:
             self.raise_to("unanalysed_callee", novelty)
             self.raise_to(

@@ -7,20 +7,13 @@ from ..capabilities.capability import Capability
 from ..capabilities.table import lookup
 from .prevalence import Prevalence, called, calls_result
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
 TAME = 0.3
 """Most that a name can be new which was analysed and can do nothing but what it is handed can."""
-
-
 _REMEMBERED = 8192
 
 
 class Knowledge:
-    """Answers, each name looked up once; a scanner keeps them from file to file.
+    """Answers, kept from file to file.
 
     Parameters
     ----------
@@ -28,21 +21,12 @@ class Knowledge:
         How usual names are among benign training files.
     part
         Part of the groups that is left out of the counts, for files that are learned from.
-    find
-        The capability map.
     """
 
-    def __init__(
-        self,
-        prevalence: Prevalence,
-        part: int | None = None,
-        find: Callable[[str], Capability | None] = lookup,
-    ) -> None:
+    def __init__(self, prevalence: Prevalence, part: int | None = None) -> None:
         self._prevalence = prevalence
         self._part = part
-        self._find = find
         self._novelties: dict[str, float] = {}
-        self._capabilities: dict[str, Capability | None] = {}
 
     def novelty(self, name: str) -> float:
         """1 for a name that no benign group uses, falling to 0; a module is ``module.*``, a package ``package.**``.
@@ -88,11 +72,7 @@ class Knowledge:
 
     def capability(self, name: str) -> Capability | None:
         """What the capability map has of a name; None for what was never analysed."""
-        if name not in self._capabilities:
-            if len(self._capabilities) >= _REMEMBERED:
-                self._capabilities.clear()
-            self._capabilities[name] = self._find(name) if name else None
-        return self._capabilities[name]
+        return lookup(name) if name else None
 
 
 def is_function(call: Call, form: str = "") -> bool:

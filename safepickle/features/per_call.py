@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from math import log1p
 
-from ..bytecode.trace import CARRIED, Call, Descriptor, Import, Trace, flattened
+from ..bytecode.names import is_stdlib
+from ..bytecode.trace import CARRIED, FILLING, Call, Descriptor, Import, Trace, flattened
 from ..capabilities.capability import Capability
 from ..capabilities.sinks import KINDS, sink_kind
-from .calls import LOOKS, is_stdlib
+from .calls import LOOKS
+from .highest import Highest
 from .knowledge import Knowledge
 
 TYPE_CHECKING = False
@@ -44,7 +46,7 @@ NAMES = (
     "passes_live",
 )  # fmt: skip
 _INDEX = {name: index for index, name in enumerate(NAMES)}
-_IMPLICIT = frozenset(("append", "extend", "setitem", "add", "ext"))
+_IMPLICIT = FILLING | {"ext"}
 
 
 def rows(traces: list[Trace], knowledge: Knowledge) -> list[tuple[float, ...]]:
@@ -61,7 +63,7 @@ def telling(traces: list[Trace], knowledge: Knowledge) -> Iterator[tuple[tuple[f
     seen: set[tuple[str, bool]] = set()
     for trace in traces:
         for entry in trace.imports:
-            computed = "?" in entry.written.split(" ")
+            computed = entry.computed
             if (entry.name, computed) not in seen:
                 seen.add((entry.name, computed))
                 if computed or knowledge.novelty(entry.name) >= ORDINARY:
@@ -82,55 +84,50 @@ def _is_telling(call: Call, knowledge: Knowledge) -> bool:
     return found is not None and any(reach.flows for reach in found.reaches)
 
 
-class _Values:
+class _Values(Highest):
     def __init__(self, knowledge: Knowledge) -> None:
+        super().__init__(_INDEX)
         self.knowledge = knowledge
-        self.values = [0.0] * len(NAMES)
-
-    def put(self, name: str, value: float = 1.0) -> None:
-        index = _INDEX[name]
-        if value > self.values[index]:
-            self.values[index] = value
 
     def imported(self, entry: Import, computed: bool) -> tuple[float, ...]:
-        self.put("is_import")
+        self.raise_to("is_import")
         if computed:
-            self.put("computed_name")
+            self.raise_to("computed_name")
         self._name(entry.name, self.knowledge.novelty(entry.name), filled=False)
         return tuple(self.values)
 
     def called(self, call: Call) -> tuple[float, ...]:
         filled = call.opcode == "BUILD" or call.opcode in _IMPLICIT
         if call.opcode in _IMPLICIT:
-            self.put("is_implicit")
+            self.raise_to("is_implicit")
         else:
-            self.put(f"opcode_{_opcode(call.opcode)}")
+            self.raise_to(f"opcode_{_opcode(call.opcode)}")
         if call.callee.kind in _CALLEES:
-            self.put(f"callee_{call.callee.kind}")
+            self.raise_to(f"callee_{call.callee.kind}")
         self._name(call.callee.name, self.knowledge.novelty_of_call(call), filled)
         if self.knowledge.is_function(call):
-            self.put("function")
-        self.put("steps", float(len(call.callee.steps)))
+            self.raise_to("function")
+        self.raise_to("steps", float(len(call.callee.steps)))
         self._arguments(call)
         return tuple(self.values)
 
     def _name(self, name: str, novelty: float, filled: bool) -> None:
-        self.put("novelty", novelty)
-        self.put("name_novelty", self.knowledge.novelty(name))
-        self.put("module_novelty", self.knowledge.novelty(name.rpartition(".")[0] + ".*"))
-        self.put("package_novelty", self.knowledge.novelty(name.partition(".")[0] + ".**"))
+        self.raise_to("novelty", novelty)
+        self.raise_to("name_novelty", self.knowledge.novelty(name))
+        self.raise_to("module_novelty", self.knowledge.novelty(name.rpartition(".")[0] + ".*"))
+        self.raise_to("package_novelty", self.knowledge.novelty(name.partition(".")[0] + ".**"))
         if is_stdlib(name):
-            self.put("stdlib")
+            self.raise_to("stdlib")
         if name.startswith("__main__."):
-            self.put("main")
+            self.raise_to("main")
         if name.rpartition(".")[2].startswith("__"):
-            self.put("dunder")
+            self.raise_to("dunder")
         kind = sink_kind(name)
         if kind:
-            self.put(f"sink_{kind}")
+            self.raise_to(f"sink_{kind}")
         found = self.knowledge.capability(name)
         if found is None:
-            self.put("unanalysed")
+            self.raise_to("unanalysed")
             return
         self._capability(found, filled)
 
@@ -142,43 +139,43 @@ class _Values:
             ("native", found.status == "native"),
         ):
             if holds:
-                self.put(flag)
+                self.raise_to(flag)
         for reach in found.reaches:
             if reach.implicit <= filled:
-                self.put(f"{'flows' if reach.flows else 'reaches'}_{reach.kind}", 1.0 / (1 + reach.depth))
+                self.raise_to(f"{'flows' if reach.flows else 'reaches'}_{reach.kind}", 1.0 / (1 + reach.depth))
 
     def _arguments(self, call: Call) -> None:
-        self.put("log_arguments", log1p(len(call.args)))
+        self.raise_to("log_arguments", log1p(len(call.args)))
         texts = 0
         for argument in call.args:
             texts += argument.type in ("str", "bytes")
         if texts and texts == len(call.args):
-            self.put("only_text")
+            self.raise_to("only_text")
         for argument in flattened(call.args):
             self._argument(argument)
 
     def _argument(self, argument: Descriptor) -> None:
         if argument.type in _TYPES:
-            self.put(f"argument_{argument.type}")
+            self.raise_to(f"argument_{argument.type}")
         if argument.looks in LOOKS:
-            self.put(f"looks_{argument.looks}")
+            self.raise_to(f"looks_{argument.looks}")
         if argument.type in ("str", "bytes"):
-            self.put("longest_text", log1p(argument.length))
-            self.put("highest_entropy", argument.entropy)
+            self.raise_to("longest_text", log1p(argument.length))
+            self.raise_to("highest_entropy", argument.entropy)
         if argument.type == "global" and argument.ref is not None:
             self._passed(argument.ref.name)
 
     def _passed(self, name: str) -> None:
-        self.put("passed_novelty", self.knowledge.novelty(name))
+        self.raise_to("passed_novelty", self.knowledge.novelty(name))
         kind = sink_kind(name)
         if kind:
-            self.put(f"passes_sink_{kind}")
+            self.raise_to(f"passes_sink_{kind}")
         found = self.knowledge.capability(name)
         if found is None or not found.inert:
-            self.put("passes_live")
+            self.raise_to("passes_live")
         for reach in found.reaches if found is not None else ():
             if reach.flows and not reach.implicit:
-                self.put(f"passes_flow_{reach.kind}")
+                self.raise_to(f"passes_flow_{reach.kind}")
 
 
 def _opcode(name: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..bytecode.folding import FOLDABLE
-from ..bytecode.trace import flattened
+from ..bytecode.names import is_stdlib
+from ..bytecode.trace import CHANGING, flattened
 from ..capabilities.layout import MAKE
 from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
-from ..features.calls import is_stdlib
 from ..features.knowledge import Knowledge, is_function
 from ..features.prevalence import CALL, called
 from .finding import Finding, place_text
@@ -25,7 +25,6 @@ _CALLED = {
 }  # fmt: skip
 _LESS = {"critical": "high", "high": "medium", "medium": "low", "low": "info", "info": "info"}
 _CALLS = frozenset(("REDUCE", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX"))
-_METHODS = frozenset(("BUILD", "append", "extend", "setitem", "add"))
 _NAMED = frozenset(("global", "attribute", "carrier", "getter", "method"))
 _CARRIERS = frozenset(("functools.partial", "_functools.partial"))
 _BY_NAME = frozenset(("builtins.__import__", "importlib.import_module", "importlib.__import__"))
@@ -56,7 +55,7 @@ class CallEvidence:
         if kind == "extension":
             yield self._finding(call, "extension-callee", "medium", f"uses the extension registry ({name})",
                                 "What it names depends on the program that loads the file.")  # fmt: skip
-        elif call.opcode in _METHODS:
+        elif call.opcode in CHANGING:
             yield from self._of_method(call, usual)
         elif kind in ("computed", "unknown"):
             yield from self._of_unknown_callee(call)
