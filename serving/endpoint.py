@@ -1,0 +1,129 @@
+"""What all requests of the API share: who asks, errors as problems, counting."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import auth, metrics
+from .bodies import Spool, discard_rest, receive
+from .database.engine import DatabaseUnavailable
+from .problems import Problem
+from .runtime import Runtime
+
+logger = logging.getLogger("safepickle.serving")
+
+MAX_JSON = 64 * 1024
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+Handler = Callable[[Request, Runtime, auth.Principal], Awaitable[Response]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path.
+
+    Parameters
+    ----------
+    method, path
+        As Starlette's routes take them.
+    handler
+        Called with the request, the worker's runtime and who asks.
+    role
+        The least role that may ask; None asks for no key.
+    anonymous
+        Whether it works without a key where the operator allows anonymous scans.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    role: str | None
+    anonymous: bool = False
+
+    def route(self, runtime: Runtime) -> Route:
+        """The route that answers it: errors become problems, and every answer is counted."""
+        seconds = metrics.REQUEST_SECONDS.labels(self.path)
+
+        async def endpoint(request: Request) -> Response:
+            started = time.perf_counter()
+            response = await self._answer(request, runtime)
+            response.headers.update(HEADERS)
+            metrics.REQUESTS.labels(self.path, request.method, response.status_code).inc()
+            seconds.observe(time.perf_counter() - started)
+            return response
+
+        return Route(self.path, endpoint, methods=[self.method])
+
+    async def _answer(self, request: Request, runtime: Runtime) -> Response:
+        try:
+            principal = await self._principal(request, runtime)
+            return await self.handler(request, runtime, principal)
+        except Problem as problem:
+            await discard_rest(request)
+            return problem.response(request.url.path)
+        except DatabaseUnavailable as error:
+            metrics.DATABASE_FAILURES.inc()
+            logger.error("database: %s", error)
+            return Problem(
+                503, "database-unavailable", "the database is not available, nothing was stored", retry_after=1
+            ).response(request.url.path)
+        except Exception:
+            logger.exception("%s %s failed", request.method, self.path)
+            return Problem(500, "internal-error", "a fault of the service; see its log").response(request.url.path)
+
+    async def _principal(self, request: Request, runtime: Runtime) -> auth.Principal:
+        if self.role is None:
+            return auth.ANONYMOUS
+        anonymous = self.anonymous and runtime.settings.anonymous_scan
+        return await identify(request, runtime, self.role, anonymous=anonymous)
+
+
+async def identify(request: Request, runtime: Runtime, role: str, *, anonymous: bool = False) -> auth.Principal:
+    """Who asks. Raises a 401 problem for a missing or wrong key, 403 for one whose role is too low."""
+    key = _presented_key(request)
+    if key is None:
+        if anonymous:
+            return auth.ANONYMOUS
+        raise auth.unauthorized("send an API key, as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+    principal = runtime.authenticator.recall(key)
+    if principal is None:
+        principal = await asyncio.to_thread(runtime.authenticator.identify, key)
+    if not principal.may(role):
+        raise Problem(403, "forbidden", f"this needs the role {role}; the key has the role {principal.role}")
+    return principal
+
+
+def _presented_key(request: Request) -> str | None:
+    bearer = request.headers.get("authorization")
+    plain = request.headers.get("x-api-key")
+    if bearer is None:
+        return plain
+    scheme, _, key = bearer.partition(" ")
+    if scheme.lower() != "bearer" or plain not in (None, key.strip()):
+        raise auth.unauthorized("send one API key, as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+    return key.strip()
+
+
+async def json_object(request: Request, runtime: Runtime) -> dict[str, Any]:
+    """The request's body, a JSON object of at most :data:`MAX_JSON` bytes. Raises Problem."""
+    spool = Spool(MAX_JSON)
+    if request.headers.get("content-type", "application/json").partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "not-json", "send JSON, as application/json")
+    await receive(request, spool, MAX_JSON, runtime.settings.body_timeout)
+    try:
+        value = json.loads(spool.content)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Problem(400, "malformed-json", "the body is not a JSON object")
+    return value

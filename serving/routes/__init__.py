@@ -1,0 +1,9 @@
+"""The operations of the API, by subject."""
+
+from __future__ import annotations
+
+from ..endpoint import Operation
+from . import labels, models, scans, status
+
+OPERATIONS: tuple[Operation, ...] = (*scans.OPERATIONS, *labels.OPERATIONS, *models.OPERATIONS, *status.OPERATIONS)
+"""All of them; the busiest first, as they are tried in order."""
