@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from .database.clock import now
-from .database.engine import Database
+from .database.engine import KEYS_LOCK, Database, alone
 from .database.tables import ApiKey
 from .problems import Problem
 from .roles import ROLES
@@ -109,6 +109,7 @@ def ensure_admin(database: Database, pepper: str, wanted: str = "") -> None:
     Of several processes that start together one creates it.
     """
     with database.write() as connection:
+        alone(connection, KEYS_LOCK)
         if connection.execute(sa.select(ApiKey.id).limit(1)).first():
             return
         _, key = add_key(connection, "admin", "first admin", pepper, wanted)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from . import metrics
 from .database.clock import now
-from .database.engine import Database, DatabaseUnavailable
+from .database.engine import EVENTS_LOCK, Database, DatabaseUnavailable, alone
 from .database.tables import Event
 from .model_source import Champions, ModelInfo, ModelRefused
 from .scan_pool import ScanPool
@@ -142,6 +142,7 @@ def record_model_event(database: Database, payload: dict[str, object]) -> None:
     """Append a ``model`` event unless the last one says the same: every worker takes a model over, the log
     needs it once."""
     with database.write() as connection:
+        alone(connection, EVENTS_LOCK)
         last = connection.execute(
             sa.select(Event.payload).where(Event.kind == "model").order_by(Event.id.desc()).limit(1)
         ).scalar()

@@ -121,9 +121,10 @@ class Runtime:
             metrics.SCAN_FAILURES.labels(type(error).__name__).inc()
             raise _failed(error, self.settings) from error
         file = answer["file"]
+        at = now()
         record = ScanRecord(
-            id=new_id(),
-            at=now(),
+            id=new_id(at),
+            at=at,
             sha256=spool.sha256,
             size=spool.size,
             name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine, make_url
 
 WRITE = {"safepickle_write": True}
+SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+STATEMENT_SECONDS = 60
+
+EVENTS_LOCK = 0x5AFE9C72
+"""Advisory lock of PostgreSQL that a trigger takes for whoever appends to the log, until his transaction ends: so
+ids become visible in their order, and a reader that has seen one has seen all before it."""
+KEYS_LOCK = 0x5AFE9C73
+"""Advisory lock under which the first key is made."""
 
 
 class DatabaseUnavailable(Exception):
@@ -29,14 +38,22 @@ class Database:
     (:func:`~serving.database.migrate.upgrade` does that): a file that was removed or replaced under the
     running service is an error, not a new empty database.
 
+    PostgreSQL is reached through psycopg 3, whichever driver the address names. Readers see one snapshot;
+    writers that append to the log follow one another (:data:`EVENTS_LOCK`).
+
     Parameters
     ----------
     url
         SQLAlchemy address.
     timeout
-        Seconds to wait for another writer.
+        Seconds to wait for another writer, and to connect.
     create
-        Whether a missing SQLite file may be created.
+        For migrations: a missing SQLite file may be created, and PostgreSQL may work as long as it needs.
+
+    Raises
+    ------
+    ValueError
+        When the address is of no use, or its driver is not installed.
     """
 
     def __init__(self, url: str, timeout: float = 5.0, *, create: bool = False) -> None:
@@ -48,8 +65,19 @@ class Database:
                 raise ValueError(f"{url}: several processes share the database, so SQLite needs a file")
             self.file = Path(self.url.database).resolve()
             options["creator"] = lambda: _connect_sqlite(self.file, timeout, create)
-        self.engine: Engine = sqlalchemy.create_engine(self.url, **options)
+        elif self.url.get_backend_name() == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+            options.update(_postgresql_options(timeout, patient=create))
+        else:
+            raise ValueError(f"{self.url.get_backend_name()} is not supported; use sqlite or postgresql")
+        try:
+            self.engine: Engine = sqlalchemy.create_engine(self.url, **options)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"the driver of PostgreSQL is missing ({error}); install safepickle-ml[postgres]"
+            ) from None
         self._writing = self.engine.execution_options(**WRITE)
+        self._reading = self.engine if self.file is not None else self.engine.execution_options(**SNAPSHOT)
         if self.file is not None:
             event.listen(self.engine, "connect", self._remember_inode)
             event.listen(self.engine, "checkout", self._check_inode)
@@ -64,7 +92,7 @@ class Database:
         DatabaseUnavailable
             When the database fails.
         """
-        with translated(), self.engine.begin() as connection:
+        with translated(), self._reading.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -104,6 +132,28 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(str(cause)) from error
     except sqlite3.Error as error:
         raise DatabaseUnavailable(str(error)) from error
+
+
+def alone(connection: Connection, lock: int) -> None:
+    """Wait until no other transaction holds `lock`, and hold it until this one ends.
+
+    SQLite's writing transactions are alone from their beginning.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(lock)))
+
+
+def _postgresql_options(timeout: float, *, patient: bool) -> dict[str, Any]:
+    lock, statement = (0, 0) if patient else (math.ceil(timeout * 1000), STATEMENT_SECONDS * 1000)
+    return {
+        # A connection that the server closed is noticed before a request is lost to it.
+        "pool_pre_ping": True,
+        "connect_args": {
+            "connect_timeout": max(1, math.ceil(timeout)),
+            "options": f"-c lock_timeout={lock} -c statement_timeout={statement} -c timezone=UTC",
+            "application_name": "safepickle",
+        },
+    }
 
 
 def _compact_json(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from .tables import Lease
@@ -23,14 +24,13 @@ def acquire(connection: Connection, job: str, holder: str, seconds: float) -> bo
     seconds
         Until the lease expires unless it is prolonged.
     """
+    moment = _moment(connection)
+    if _insert(connection, job, holder, moment + seconds):
+        return True
     row = connection.execute(
         sa.select(Lease.holder, Lease.expires_at).where(Lease.job == job).with_for_update()
     ).first()
-    moment = time.time()
-    if row is None:
-        connection.execute(sa.insert(Lease).values(job=job, holder=holder, expires_at=moment + seconds))
-        return True
-    if row.holder != holder and row.expires_at > moment:
+    if row is None or (row.holder != holder and row.expires_at > moment):
         return False
     connection.execute(sa.update(Lease).where(Lease.job == job).values(holder=holder, expires_at=moment + seconds))
     return True
@@ -44,4 +44,18 @@ def release(connection: Connection, job: str, holder: str) -> None:
 def is_free(connection: Connection, job: str) -> bool:
     """Whether nobody holds the lease of `job` now."""
     expires_at = connection.execute(sa.select(Lease.expires_at).where(Lease.job == job)).scalar()
-    return expires_at is None or expires_at <= time.time()
+    return expires_at is None or expires_at <= _moment(connection)
+
+
+def _insert(connection: Connection, job: str, holder: str, expires_at: float) -> bool:
+    """Make the row if there is none; two that try at once do not fail."""
+    values = {"job": job, "holder": holder, "expires_at": expires_at}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return connection.execute(insert(Lease).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def _moment(connection: Connection) -> float:
+    """Seconds of the epoch by one clock for all: the server's, or that of the one machine SQLite is used on."""
+    if connection.dialect.name == "postgresql":
+        return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return time.time()

@@ -38,7 +38,7 @@ def upgrade(url: str, timeout: float = 5.0) -> None:
             except OSError as error:
                 raise DatabaseUnavailable(f"cannot create {database.file.parent}: {error}") from error
         with _alone(database), translated(), database.engine.connect() as connection:
-            config = _config()
+            config = alembic_config()
             head = ScriptDirectory.from_config(config).get_current_head()
             if MigrationContext.configure(connection).get_current_revision() == head:
                 return
@@ -55,7 +55,8 @@ def upgrade(url: str, timeout: float = 5.0) -> None:
         database.close()
 
 
-def _config() -> Config:
+def alembic_config() -> Config:
+    """Where the migrations are; they run on the connection in ``attributes["connection"]``."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -73,9 +74,7 @@ def _alone(database: Database) -> Iterator[None]:
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-    elif database.url.get_backend_name() == "postgresql":
+    else:
         with translated(), database.engine.connect() as connection:
             connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(LOCK_NUMBER)))
             yield
-    else:
-        raise DatabaseUnavailable(f"{database.url.get_backend_name()} is not supported; use sqlite or postgresql")

@@ -24,9 +24,9 @@ class UtcDateTime(TypeDecorator[datetime.datetime]):
         return None if value is None else value.astimezone(datetime.UTC)
 
     def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=datetime.UTC)
+        if value is None:
+            return None
+        return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
 
 
 class Base(DeclarativeBase):
@@ -58,13 +58,37 @@ class ApiKey(Base):
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime.datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime.datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """Who did something that needs explaining later: keys, promotions, restores. Append-only."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
+    key_id: Mapped[int | None] = mapped_column(ForeignKey("api_keys.id"))
+    actor: Mapped[str] = mapped_column(String(100))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(255))
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+LISTED_BY = ("verdict", "name", "container", "model_version", "api_key_id")
+"""Columns of scans by which they are listed, the latest first; ids sort by age."""
 
 
 class Scan(Base):
     """One answered scan. `trace` is the redacted Trace's JSON, compressed with zlib; None if there was none."""
 
     __tablename__ = "scans"
-    __table_args__ = (Index("ix_scans_sha256_at", "sha256", "at"), Index("ix_scans_at", "at"))
+    __table_args__ = (
+        Index("ix_scans_sha256_at", "sha256", "at"),
+        Index("ix_scans_at", "at"),
+        *(Index(f"ix_scans_{column}_id", column, "id") for column in LISTED_BY),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
@@ -81,6 +105,20 @@ class Scan(Base):
     detectors: Mapped[dict[str, Any]] = mapped_column(JSON)
     oddities: Mapped[list[Any]] = mapped_column(JSON)
     trace: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class IdempotentScan(Base):
+    """An answer that may be asked for again: which scan it told of, and the label that was known then."""
+
+    __tablename__ = "idempotent_scans"
+    __table_args__ = (Index("ix_idempotent_scans_at", "at"),)
+
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"))
+    label: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class Label(Base):

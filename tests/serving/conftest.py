@@ -12,6 +12,7 @@ from registry import Registry
 from serving.database.engine import Database
 from serving.database.migrate import upgrade
 from tests.serving.models import build_bundle, register
+from tests.serving.postgres import Cluster, binaries
 from tests.serving.served import Served
 
 BLIND, SHARP = 1, 2
@@ -69,11 +70,42 @@ def keys(service: Served) -> dict[str, str]:
     return made
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own."""
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server is installed here (initdb in the path or in /usr/lib/postgresql)")
+    cluster = Cluster(tmp_path_factory.mktemp("postgres"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A new database with all tables."""
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """A new SQLite database with all tables."""
     url = f"sqlite:///{tmp_path}/serving.db"
     upgrade(url)
     opened = Database(url, 0.5)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def postgresql_database(cluster: Cluster) -> Iterator[Database]:
+    """A new PostgreSQL database with all tables."""
+    url = cluster.new_database()
+    opened = Database(url, 0.5)
+    yield opened
+    opened.close()
+    cluster.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A new database with all tables, of each kind in turn."""
+    found = request.getfixturevalue(f"{request.param}_database")
+    assert isinstance(found, Database)
+    return found

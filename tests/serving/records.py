@@ -26,9 +26,10 @@ def record_of(data: bytes, name: str, **changes: Any) -> ScanRecord:
     """What the service would store of `data`, with what is named replaced."""
     answer, trace = describe_report(scanner(), scanner().scan_bytes(data, name), hashlib.sha256(data).hexdigest())
     file = answer["file"]
+    at = changes.get("at", now())
     values: dict[str, Any] = {
-        "id": new_id(),
-        "at": now(),
+        "id": new_id(at),
+        "at": at,
         "sha256": file["sha256"],
         "size": file["size"],
         "name": name,

@@ -1,4 +1,4 @@
-"""The database: migrations, transactions, the append-only log, keys and leases, on real SQLite."""
+"""The database: migrations, transactions, the append-only log, keys and leases, on real SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from serving import auth
 from serving.database import leases
+from serving.database.clock import now
 from serving.database.engine import Database, DatabaseUnavailable
-from serving.database.migrate import upgrade
+from serving.database.migrate import alembic_config, upgrade
 from serving.database.records import load_scan
-from serving.database.tables import ApiKey, Base, Event, Scan
+from serving.database.tables import ApiKey, AuditEntry, Base, Event, Scan
 from serving.database.writer import ScanWriter, store_scans
 from serving.problems import Problem
 from tests.serving.models import BENIGN, HOSTILE, benign
+from tests.serving.postgres import Cluster
 from tests.serving.records import record_of
 from tests.serving.served import ROOT
 
@@ -38,20 +41,28 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_many_processes_may_migrate_and_make_the_first_key_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/new/serving.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database that has no tables yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new/serving.db"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.new_database(migrated=False)
+
+
+def test_many_processes_may_migrate_and_make_the_first_key_at_once(new_url: str) -> None:
     code = (
         "import sys; from serving.database.migrate import upgrade; from serving.database.engine import Database; "
         "from serving.auth import ensure_admin; upgrade(sys.argv[1]); ensure_admin(Database(sys.argv[1]), '')"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", code, new_url], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
     ]
     printed = [process.communicate(timeout=60)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * 4, printed
+    assert [process.returncode for process in started] == [0] * 3, printed
     assert len([line for line in printed if "admin key, shown only this once" in line]) == 1
-    database = Database(url)
+    database = Database(new_url)
     assert count(database, ApiKey) == 1
     database.close()
 
@@ -67,6 +78,22 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         upgrade(url)
 
 
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://"])
+def test_a_database_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"(?i)sqlite"):
+        Database(url)
+
+
+def test_migrations_can_be_taken_back_one_by_one(database: Database) -> None:
+    with database.engine.connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+    upgrade(database.url.render_as_string(hide_password=False))
+    assert count(database, Scan) == 0
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "serving.db").write_bytes(b"this is not a database" * 100)
     with pytest.raises(DatabaseUnavailable):
@@ -74,12 +101,13 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "serving.db").read_bytes() == b"this is not a database" * 100
 
 
-@pytest.mark.parametrize("change", ["UPDATE events SET kind = 'x'", "DELETE FROM events", "DELETE FROM labels"])
+@pytest.mark.parametrize("change", ["UPDATE events SET kind = 'x'", "DELETE FROM labels", "DELETE FROM audit"])
 def test_nobody_can_change_the_log(database: Database, change: str) -> None:
     record = record_of(HOSTILE, "x")
     with database.write() as connection:
         store_scans(connection, [record])
         key, _ = auth.add_key(connection, "analyst", "a", "")
+        connection.execute(sa.insert(AuditEntry).values(at=now(), actor="a", action="x", subject="y", detail={}))
         connection.execute(
             sa.text(
                 "INSERT INTO labels (at, scan_id, sha256, label, author_id, author, role, reason, model_version) "
@@ -101,17 +129,17 @@ def test_a_transaction_that_fails_stores_nothing(database: Database) -> None:
     assert (count(database, Scan), count(database, Event)) == (0, 0)
 
 
-def test_a_lock_that_lasts_is_an_error_and_one_that_ends_is_waited_for(database: Database) -> None:
-    assert database.file is not None
-    lock = sqlite3.connect(database.file, isolation_level=None, check_same_thread=False)
+def test_a_lock_that_lasts_is_an_error_and_one_that_ends_is_waited_for(sqlite_database: Database) -> None:
+    assert sqlite_database.file is not None
+    lock = sqlite3.connect(sqlite_database.file, isolation_level=None, check_same_thread=False)
     lock.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseUnavailable, match="locked"), database.write():
+    with pytest.raises(DatabaseUnavailable, match="locked"), sqlite_database.write():
         pass
-    with database.read() as connection:
+    with sqlite_database.read() as connection:
         connection.execute(sa.select(Event.id)).all()
-    asyncio.run(_store_while_locked(database, lock))
+    asyncio.run(_store_while_locked(sqlite_database, lock))
     lock.close()
-    assert count(database, Scan) == 1
+    assert count(sqlite_database, Scan) == 1
 
 
 async def _store_while_locked(database: Database, lock: sqlite3.Connection) -> None:
@@ -123,14 +151,14 @@ async def _store_while_locked(database: Database, lock: sqlite3.Connection) -> N
     writer.close()
 
 
-def test_a_removed_database_is_not_written_to(database: Database, tmp_path: Path) -> None:
-    assert count(database, Event) == 0
+def test_a_removed_database_is_not_written_to(sqlite_database: Database, tmp_path: Path) -> None:
+    assert count(sqlite_database, Event) == 0
     (tmp_path / "serving.db").rename(tmp_path / "aside.db")
-    with pytest.raises(DatabaseUnavailable), database.write() as connection:
+    with pytest.raises(DatabaseUnavailable), sqlite_database.write() as connection:
         store_scans(connection, [record_of(BENIGN, "x")])
     assert not (tmp_path / "serving.db").exists()
     (tmp_path / "aside.db").rename(tmp_path / "serving.db")
-    assert count(database, Scan) == 0
+    assert count(sqlite_database, Scan) == 0
 
 
 def test_one_bad_record_does_not_take_the_others_of_its_batch_with_it(database: Database) -> None:
