@@ -221,6 +221,10 @@ class Bundle:
         values = as_row(call, len(self.call_names))
         return max((ready.score(values) for ready in self._call_scorers.values()), default=0.0)
 
+    def floor(self, scores: Mapping[str, float]) -> float:
+        """Return what the calibrated score is never less than, for raw scores by detector; 0 without a floor."""
+        return self._stack.floor(scores) if scores else 0.0
+
     def tier(self, score: float) -> str:
         """Return the tier of a calibrated score."""
         if score >= self.thresholds["malicious"]:

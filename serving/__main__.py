@@ -92,9 +92,11 @@ def _revoke_key(options: argparse.Namespace, settings: Settings) -> int:
 
 def _export_labels(options: argparse.Namespace, settings: Settings) -> int:
     from .export import export_labels
+    from .labels import LabelPolicy
 
     with _open(settings).read() as connection:
-        done = export_labels(connection, options.out)
+        policy = LabelPolicy(settings.label_clearances, settings.label_majority)
+        done = export_labels(connection, options.out, policy)
     _print(json.dumps(dataclasses.asdict(done)))
     return 0
 

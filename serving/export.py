@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from safepickle.bytecode.trace import FileTrace
 
 from .database.tables import Label, Scan
 from .database.writer import standing_labels
-from .labels import Standing
-from .scan_process import read_trace
+from .labels import DEFAULT_POLICY, LabelPolicy, Standing
+from .scan_process import read_trace, shape_of
 
 COLUMNS = (
     "sha256", "name", "label", "origin", "group", "library", "technique", "effect", "container", "note", "pool",
@@ -34,16 +33,17 @@ class Exported:
     """What an export did: rows written, and the hashes of files that have no label to learn from.
 
     `conflicts` are contradicted among equals, `unsure` were given up by those who decide, `untraced` have a
-    label but no readable Trace.
+    label but no readable Trace, `pending` wait for a second person.
     """
 
     rows: int
     conflicts: tuple[str, ...]
     unsure: tuple[str, ...]
     untraced: tuple[str, ...]
+    pending: tuple[str, ...] = ()
 
 
-def export_labels(connection: Connection, out: Path) -> Exported:
+def export_labels(connection: Connection, out: Path, policy: LabelPolicy = DEFAULT_POLICY) -> Exported:
     """Write the standing label of each labelled file, with its latest Trace, as Parquet.
 
     The same labels and Traces give the same bytes, in the order of the hashes. The file appears whole or
@@ -55,6 +55,8 @@ def export_labels(connection: Connection, out: Path) -> Exported:
         Of a reading transaction.
     out
         Where to; folders are made.
+    policy
+        By which labels stand.
 
     Raises
     ------
@@ -63,11 +65,13 @@ def export_labels(connection: Connection, out: Path) -> Exported:
     """
     hashes = sorted(connection.execute(sa.select(Label.sha256).distinct()).scalars())
     rows: list[dict[str, str]] = []
-    conflicts, unsure, untraced = [], [], []
+    conflicts, unsure, untraced, pending = [], [], [], []
     for start in range(0, len(hashes), PAGE):
         page = hashes[start : start + PAGE]
-        for sha256, said in sorted(standing_labels(connection, set(page)).items()):
-            if said.conflict:
+        for sha256, said in sorted(standing_labels(connection, set(page), policy).items()):
+            if said.pending:
+                pending.append(sha256)
+            elif said.conflict:
                 conflicts.append(sha256)
             elif said.label is None:
                 unsure.append(sha256)
@@ -76,7 +80,7 @@ def export_labels(connection: Connection, out: Path) -> Exported:
             else:
                 rows.append(row)
     _write(rows, out)
-    return Exported(len(rows), tuple(conflicts), tuple(unsure), tuple(untraced))
+    return Exported(len(rows), tuple(conflicts), tuple(unsure), tuple(untraced), tuple(pending))
 
 
 def _row(connection: Connection, sha256: str, said: Standing) -> dict[str, str] | None:
@@ -111,9 +115,7 @@ def _row(connection: Connection, sha256: str, said: Standing) -> dict[str, str] 
 
 def _group(trace: FileTrace) -> str:
     """Files that import and call the same names are variants of each other and stay together in a split."""
-    names = {entry.name for stream in trace.walk() for entry in stream.imports}
-    names |= {call.callee.name for stream in trace.walk() for call in stream.calls}
-    return f"{ORIGIN}/" + hashlib.sha256("\n".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{ORIGIN}/{shape_of(trace)}"
 
 
 def _write(rows: list[dict[str, str]], out: Path) -> None:

@@ -20,6 +20,7 @@ from .database.engine import Database, DatabaseUnavailable
 from .database.migrate import upgrade
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
+from .labels import LabelPolicy, decision
 from .learner_job import JOB, new_holder
 from .model_source import Champions
 from .problems import Problem
@@ -49,7 +50,8 @@ class Runtime:
         self.pool = ScanPool(settings)
         champions = Champions(Path(settings.registry).resolve(), settings.spool or None)
         self.follower = ModelFollower(champions, self.pool, self.database, settings.poll_interval)
-        self._writer = ScanWriter(self.database)
+        self.label_policy = LabelPolicy(settings.label_clearances, settings.label_majority)
+        self._writer = ScanWriter(self.database, self.label_policy)
         self._tasks: list[asyncio.Task[None]] = []
         self._uploads = 0
 
@@ -141,19 +143,24 @@ class Runtime:
             schema=answer["schema"],
             width=answer["width"],
             row=(answer["row"][0], answer["row"][1]),
+            floor=answer["floor"],
+            guarded=answer["guarded"],
+            shape=answer["shape"],
         )
         known = await self._writer.store(record)
         metrics.SCANS.labels(record.verdict).inc()
         metrics.SCAN_BYTES.inc(record.size)
         if record.score is not None:
             metrics.SCORES.observe(record.score)
-        label = None if known.at is None else known.to_json_dict()
+        decided, decided_by = decision(record.verdict, known)
         return {
             "scan_id": record.id,
             "at": record.at.isoformat(),
             "model_version": model.version,
             **file,
-            "label": label,
+            "label": None if known.at is None else known.to_json_dict(),
+            "decision": decided,
+            "decided_by": decided_by,
         }
 
     def _touch_database(self) -> None:

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import zlib
+from hashlib import sha256
 from typing import Any
 
 from safepickle.batch import file_object
@@ -103,18 +104,30 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
     """One report as the service wants it: header and compressed Trace.
 
     The header has the file object of the API (`file`) and the row of features for the learner as the
-    numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`.
+    numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`; and `floor`, `guarded`
+    and `shape`, see :class:`~serving.database.tables.Scan`.
     """
     redacted = report.trace.redacted()
     row, _calls = extract(report.trace, scanner.knowledge)
     indices = [index for index, value in enumerate(row) if value]
+    floor = scanner.bundle.floor(report.detectors)
     header = {
         "file": {**file_object(report), "sha256": sha256},
+        "floor": floor,
+        "guarded": scanner.bundle.tier(floor) == "malicious",
+        "shape": shape_of(report.trace),
         "schema": str(SCHEMA.version),
         "width": len(row),
         "row": [indices, [row[index] for index in indices]],
     }
     return header, zlib.compress(redacted.to_json().encode())
+
+
+def shape_of(trace: FileTrace) -> str:
+    """Sixteen hexadecimal digits of the names that a file imports and calls: near copies have the same."""
+    names = {entry.name for stream in trace.walk() for entry in stream.imports}
+    names |= {call.callee.name for stream in trace.walk() for call in stream.calls}
+    return sha256("\n".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def read_trace(stored: bytes) -> FileTrace:

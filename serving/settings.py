@@ -64,6 +64,12 @@ class Settings:
         Seconds between two looks at the event log.
     lease_seconds
         Seconds after which the learner's lease is free for others when its holder died.
+    label_clearances
+        Persons who must call a file benign that the model's floor calls malicious, before the label stands.
+    label_majority
+        Persons who settle a contradiction among equals, if they are more than half of them.
+    label_quota
+        Labels that one key may give in an hour (429).
     """
 
     database_url: str = "sqlite:///data/serving.db"
@@ -87,6 +93,9 @@ class Settings:
     learner: bool = True
     learner_interval: float = 0.5
     lease_seconds: float = 10.0
+    label_clearances: int = 2
+    label_majority: int = 3
+    label_quota: int = 300
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Text, false
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -81,7 +81,11 @@ LISTED_BY = ("verdict", "name", "container", "model_version", "api_key_id")
 
 
 class Scan(Base):
-    """One answered scan. `trace` is the redacted Trace's JSON, compressed with zlib; None if there was none."""
+    """One answered scan.
+
+    `trace` is the redacted Trace's JSON, compressed with zlib; None if there was none. `floor` is what nothing added to
+    the file lowers, `guarded` whether that alone makes it malicious. Files of one `shape` name the same things.
+    """
 
     __tablename__ = "scans"
     __table_args__ = (
@@ -105,6 +109,9 @@ class Scan(Base):
     detectors: Mapped[dict[str, Any]] = mapped_column(JSON)
     oddities: Mapped[list[Any]] = mapped_column(JSON)
     trace: Mapped[bytes | None] = mapped_column(LargeBinary)
+    floor: Mapped[float | None] = mapped_column()
+    guarded: Mapped[bool] = mapped_column(server_default=false())
+    shape: Mapped[str | None] = mapped_column(String(16))
 
 
 class IdempotentScan(Base):
@@ -122,10 +129,18 @@ class IdempotentScan(Base):
 
 
 class Label(Base):
-    """What somebody said of a file. Append-only; a later label of the same author replaces his earlier one."""
+    """What somebody said of a file. Append-only; a later label of the same person replaces his earlier one.
+
+    `evidence` is what the model said and what the person points to; `guarded` is the scan's. A label ``retracted``
+    takes back the one numbered `retracts`.
+    """
 
     __tablename__ = "labels"
-    __table_args__ = (Index("ix_labels_sha256_id", "sha256", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_labels_sha256_id", "sha256", "id"),
+        Index("ix_labels_author_id_at", "author_id", "at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
@@ -137,6 +152,9 @@ class Label(Base):
     role: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
     model_version: Mapped[str] = mapped_column(String(64))
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    guarded: Mapped[bool] = mapped_column(server_default=false())
+    retracts: Mapped[int | None] = mapped_column(BigId)
 
 
 class ScanNovelty(Base):

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..labels import Said, Standing, standing
+from ..labels import DEFAULT_POLICY, LabelPolicy, Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
 from .tables import Base, Label, Scan
 
@@ -23,9 +23,10 @@ BATCH = 128
 _INSERT_SCAN = sa.insert(Base.metadata.tables["scans"])
 _INSERT_EVENT = sa.insert(Base.metadata.tables["events"])
 _SCAN_COLUMNS = tuple(column.key for column in sa.inspect(Scan).columns)
-_LABELS = sa.select(Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role).where(
-    Label.sha256.in_(sa.bindparam("hashes", expanding=True))
-)
+_LABELS = sa.select(
+    Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role, Label.author, Label.guarded,
+    Label.retracts,
+).where(Label.sha256.in_(sa.bindparam("hashes", expanding=True)))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class ScanRecord:
 
     `trace` is the compressed redacted Trace or None. `schema` names the feature schema of `row`, which is
     given as two lists, the indices and the values of the features that are not zero, and `width`, their
-    number with the zeros; the row is what the online learner reads from the log.
+    number with the zeros; the row is what the online learner reads from the log. `floor`, `guarded` and `shape` are
+    those of :class:`~.tables.Scan`.
     """
 
     id: str
@@ -55,6 +57,9 @@ class ScanRecord:
     schema: str
     width: int
     row: tuple[list[int], list[float]]
+    floor: float | None = None
+    guarded: bool = False
+    shape: str | None = None
 
     def columns(self) -> dict[str, Any]:
         """Values of the scans table."""
@@ -70,6 +75,7 @@ class ScanRecord:
             "score": self.score,
             "complete": self.complete,
             "model_version": self.model_version,
+            "shape": self.shape,
             "schema": self.schema,
             "width": self.width,
             "row": [self.row[0], self.row[1]],
@@ -86,10 +92,13 @@ class ScanWriter:
     ----------
     database
         Where to store.
+    policy
+        By which labels stand.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policy: LabelPolicy = DEFAULT_POLICY) -> None:
         self._database = database
+        self._policy = policy
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="scan-writer", daemon=True)
         self._thread.start()
@@ -135,7 +144,7 @@ class ScanWriter:
     def _store(self, jobs: Sequence[_Job]) -> None:
         try:
             with self._database.write() as connection:
-                answers = store_scans(connection, [record for record, _, _ in jobs])
+                answers = store_scans(connection, [record for record, _, _ in jobs], self._policy)
         except Exception as error:
             if len(jobs) > 1 and not isinstance(error, DatabaseUnavailable):
                 # One record that the database refuses must not take the others with it.
@@ -149,23 +158,29 @@ class ScanWriter:
             loop.call_soon_threadsafe(_finish, future, answer)
 
 
-def store_scans(connection: Connection, records: Sequence[ScanRecord]) -> list[Standing]:
+def store_scans(
+    connection: Connection, records: Sequence[ScanRecord], policy: LabelPolicy = DEFAULT_POLICY
+) -> list[Standing]:
     """Insert scans with their events; return the standing label of each file, in the same order."""
     connection.execute(_INSERT_SCAN, [record.columns() for record in records])
     connection.execute(
         _INSERT_EVENT, [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
     )
-    known = standing_labels(connection, {record.sha256 for record in records})
+    known = standing_labels(connection, {record.sha256 for record in records}, policy)
     return [known.get(record.sha256, Standing(None)) for record in records]
 
 
-def standing_labels(connection: Connection, hashes: set[str]) -> dict[str, Standing]:
-    """The standing label of each of these files that has any label."""
+def standing_labels(
+    connection: Connection, hashes: set[str], policy: LabelPolicy = DEFAULT_POLICY
+) -> dict[str, Standing]:
+    """What stands for each of these files that has any label."""
     rows = connection.execute(_LABELS, {"hashes": sorted(hashes)}).all()
     said: dict[str, list[Said]] = {}
     for row in rows:
-        said.setdefault(row.sha256, []).append(Said(row.id, row.at, row.label, row.author_id, row.role))
-    return {sha256: standing(labels) for sha256, labels in said.items()}
+        said.setdefault(row.sha256, []).append(
+            Said(row.id, row.at, row.label, row.author_id, row.role, row.author, bool(row.guarded), row.retracts)
+        )
+    return {sha256: standing(labels, policy) for sha256, labels in said.items()}
 
 
 def _finish(future: asyncio.Future[Standing], answer: Standing) -> None:
