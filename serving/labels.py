@@ -107,9 +107,9 @@ def standing(labels: Iterable[Said], policy: LabelPolicy = DEFAULT_POLICY) -> St
     if label is None:
         conflict = {"malicious", "benign"} <= given
         return Standing(None, newest.role, newest.at, conflict=conflict)
-    if label == "benign" and any(said.guarded for said in everything):
-        if sum(said.label == "benign" for said in latest) < policy.clearances:
-            return Standing(None, newest.role, newest.at, pending="benign")
+    guarded = label == "benign" and any(said.guarded for said in everything)
+    if guarded and sum(said.label == "benign" for said in latest) < policy.clearances:
+        return Standing(None, newest.role, newest.at, pending="benign")
     return Standing(label, newest.role, newest.at)
 
 

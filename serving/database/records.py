@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..labels import DEFAULT_POLICY, RETRACTED, LabelPolicy
+from ..labels import DEFAULT_POLICY, RETRACTED, LabelPolicy, Standing, decision
 from ..roles import ROLES
 from .clock import now
 from .tables import Event, Label, Scan, ScanNovelty
@@ -79,7 +79,8 @@ def load_scan(
     row = connection.execute(query).first()
     if row is None:
         raise UnknownScan(scan_id)
-    known = standing_labels(connection, {row.sha256}, policy).get(row.sha256)
+    known = standing_labels(connection, {row.sha256}, policy).get(row.sha256, Standing(None))
+    decided, decided_by = decision(row.verdict, known)
     return {
         "scan_id": row.id,
         "at": row.at.isoformat(),
@@ -94,7 +95,9 @@ def load_scan(
         "findings": row.findings,
         "detectors": row.detectors,
         "oddities": row.oddities,
-        "label": None if known is None else known.to_json_dict(),
+        "label": None if known.at is None else known.to_json_dict(),
+        "decision": decided,
+        "decided_by": decided_by,
         "floor": row.floor,
         "novelty": row.novelty,
         "learned": row.event_id is not None,

@@ -1,4 +1,4 @@
-"""Labels: what analysts say of files."""
+"""Labels: what analysts say of files, and what to ask them about."""
 
 from __future__ import annotations
 
@@ -10,52 +10,91 @@ from starlette.responses import Response
 
 from .. import metrics
 from ..auth import Principal
-from ..database.records import NewLabel, UnknownScan, add_label
+from ..database.candidates import load_candidates, queue_object
+from ..database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
 from ..endpoint import Operation, json_object
-from ..labels import LABELS
+from ..labels import LABELS, RETRACTED
 from ..problems import Json, Problem
+from ..queue import rank
 from ..runtime import Runtime
 
 MAX_REASON = 2000
+MEMBERS = ("scan_id", "sha256", "label", "reason", "evidence")
+QUEUE_WINDOW = 20_000
+QUEUE_LENGTH = 200
 
 
 async def feedback(request: Request, runtime: Runtime, principal: Principal) -> Response:
-    """``POST /v1/feedback``: ``{"scan_id" or "sha256", "label", "reason"}``."""
+    """``POST /v1/feedback``: ``{"scan_id" or "sha256", "label", "reason"}``, if there is any with "evidence"; a
+    label ``retracted`` takes back one's own or, for an admin, that numbered "retracts"."""
     new = _parse_label(await json_object(request, runtime))
+    quota = runtime.settings.label_quota
 
     def store() -> dict[str, Any]:
         assert principal.key_id is not None
         with runtime.database.write() as connection:
-            return add_label(connection, new, principal.key_id, principal.name, principal.role)
+            return add_label(connection, new, principal.key_id, principal.name, principal.role, quota)
 
     try:
         stored = await asyncio.to_thread(store)
     except UnknownScan:
         raise Problem(404, "unknown-scan", "no such scan is stored here; scan the file first") from None
+    except NothingToRetract as error:
+        raise Problem(409, "nothing-to-retract", str(error)) from None
+    except QuotaReached as error:
+        raise Problem(429, "label-quota", f"this key may give {error}; wait or ask an admin", retry_after=60) from None
     metrics.LABELS.labels(new.label).inc()
     return Json(stored, 201)
 
 
+async def queue(request: Request, runtime: Runtime, principal: Principal) -> Response:
+    """``GET /v1/queue?limit=20``: which files to label first, and why."""
+    text = request.query_params.get("limit", "20")
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:9]) <= QUEUE_LENGTH:
+        raise Problem(422, "invalid-limit", f"limit is a number from 1 to {QUEUE_LENGTH}")
+    info = runtime.pool.info
+
+    def load() -> dict[str, Any]:
+        with runtime.database.read() as connection:
+            candidates, shown = load_candidates(connection, QUEUE_WINDOW, runtime.label_policy)
+        ranked = rank(candidates, {} if info is None else info.thresholds, int(text))
+        items = [queue_object(found, shown[found.candidate.scan_id]) for found in ranked]
+        return {"items": items, "candidates": len(candidates)}
+
+    return Json(await asyncio.to_thread(load))
+
+
 def _parse_label(body: dict[str, Any]) -> NewLabel:
-    unknown = sorted(set(body) - {"scan_id", "sha256", "label", "reason"})
+    unknown = sorted(set(body) - {*MEMBERS, "retracts"})
     if unknown:
         raise _invalid(f"unknown members: {', '.join(unknown)[:200]}")
-    values = {name: body.get(name, "") for name in ("scan_id", "sha256", "label", "reason")}
+    values = {name: body.get(name, "") for name in MEMBERS}
     if not all(isinstance(value, str) for value in values.values()):
-        raise _invalid("scan_id, sha256, label and reason are strings")
+        raise _invalid(f"{', '.join(MEMBERS)} are strings")
     if any("\ud800" <= character <= "\udfff" for value in values.values() for character in value):
         raise _invalid("a string holds half of a surrogate pair")
     if bool(values["scan_id"]) == bool(values["sha256"]):
         raise _invalid("give either scan_id or sha256")
-    if values["label"] not in LABELS:
-        raise _invalid(f"label is one of {', '.join(LABELS)}")
+    if values["label"] not in (*LABELS, RETRACTED):
+        raise _invalid(f"label is one of {', '.join((*LABELS, RETRACTED))}")
+    retracts = body.get("retracts")
+    if retracts is not None and (type(retracts) is not int or values["label"] != RETRACTED):
+        raise _invalid(f"retracts is the number of a label and goes with the label {RETRACTED}")
+    if len(values["evidence"]) > MAX_REASON:
+        raise _invalid(f"evidence is of at most {MAX_REASON} characters")
     if not 0 < len(values["reason"].strip()) <= MAX_REASON:
         raise _invalid(f"give a reason, of at most {MAX_REASON} characters")
-    return NewLabel(values["label"], values["reason"].strip(), values["scan_id"], values["sha256"].lower())
+    return NewLabel(
+        values["label"], values["reason"].strip(), values["scan_id"], values["sha256"].lower(),
+        values["evidence"].strip(), retracts,
+    )  # fmt: skip
 
 
 def _invalid(detail: str) -> Problem:
     return Problem(422, "invalid-label", detail)
 
 
-OPERATIONS = (Operation("POST", "/v1/feedback", feedback, "analyst"),)
+OPERATIONS = (
+    Operation("POST", "/v1/feedback", feedback, "analyst"),
+    Operation("GET", "/v1/queue", queue, "analyst"),
+)

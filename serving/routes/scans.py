@@ -34,7 +34,7 @@ async def show_scan(request: Request, runtime: Runtime, principal: Principal) ->
 
     def load() -> dict[str, Any]:
         with runtime.database.read() as connection:
-            return load_scan(connection, request.path_params["scan_id"], own)
+            return load_scan(connection, request.path_params["scan_id"], own, runtime.label_policy)
 
     try:
         return Json(await asyncio.to_thread(load))

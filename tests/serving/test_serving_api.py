@@ -254,6 +254,36 @@ def test_a_label_is_stored_as_an_event_and_answers_later_scans_of_that_content(
     ]
 
 
+def test_a_label_decides_the_next_scan_beside_the_verdict_until_it_is_taken_back(service: Served) -> None:
+    data = hostile(55)
+    with service.client() as client:
+
+        def say(label: str) -> httpx.Response:
+            sha256 = hashlib.sha256(data).hexdigest()
+            return client.post("/v1/feedback", json={"sha256": sha256, "label": label, "reason": "looked at it"})
+
+        verdict = client.post("/v1/scan", content=data).json()["verdict"]
+        for label, decided, by in (("malicious", "malicious", "label"), ("retracted", verdict, "model")):
+            assert say(label).status_code == 201
+            answer = client.post("/v1/scan", content=data).json()
+            assert (answer["verdict"], answer["decision"], answer["decided_by"]) == (verdict, decided, by)
+        assert_problem(say("retracted"), 409, "nothing-to-retract")
+
+
+def test_the_queue_asks_about_unlabelled_files_with_a_reason(service: Served, keys: dict[str, str]) -> None:
+    with service.client(keys["analyst"]) as client:
+        scanned = client.post("/v1/scan", content=hostile(56)).json()
+        answer = client.get("/v1/queue", params={"limit": 200}).json()
+        assert answer["candidates"] >= len(answer["items"]) > 0
+        assert all(item["why"] and 0 <= item["priority"] <= 1 for item in answer["items"])
+        client.post("/v1/feedback", json={"scan_id": scanned["scan_id"], "label": "unsure", "reason": "r"})
+        left = client.get("/v1/queue", params={"limit": 200}).json()["items"]
+        assert scanned["sha256"] not in {item["sha256"] for item in left}
+        assert_problem(client.get("/v1/queue", params={"limit": "many"}), 422, "invalid-limit")
+    with service.client(keys["scanner"]) as client:
+        assert_problem(client.get("/v1/queue"), 403, "forbidden")
+
+
 def test_a_label_for_an_unknown_scan_is_refused_and_not_stored(service: Served) -> None:
     before = service.query("SELECT count(*) FROM labels")
     with service.client() as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,16 +13,17 @@ import pytest
 from pipelines import dataset
 from safepickle.bytecode.trace import FileTrace
 from serving import auth
+from serving.database.candidates import load_candidates
 from serving.database.clock import new_id, now
 from serving.database.engine import Database
-from serving.database.records import NewLabel, UnknownScan, add_label
+from serving.database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
 from serving.database.writer import ScanRecord, store_scans
 from serving.export import COLUMNS, export_labels
-from serving.labels import Said, Standing, standing
+from serving.labels import LabelPolicy, Said, Standing, decision, standing
 from tests.serving.models import benign, hostile
 from tests.serving.records import record_of
 
-A, B, C = 1, 2, 3
+A, B, C, D = 1, 2, 3, 4
 MOMENT = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -46,6 +48,14 @@ def said(*labels: tuple[int, str, str]) -> Standing:
         ([(C, "admin", "benign"), (A, "analyst", "malicious"), (B, "analyst", "malicious")], "benign", False),
         ([(C, "admin", "unsure"), (A, "analyst", "malicious")], None, False),
         ([(A, "analyst", "benign"), (B, "analyst", "unsure")], None, False),
+        ([(A, "analyst", "malicious"), (A, "analyst", "retracted")], None, False),
+        ([(A, "analyst", "malicious"), (B, "analyst", "benign"), (A, "analyst", "retracted")], "benign", False),
+        ([(C, "admin", "benign"), (A, "analyst", "malicious"), (C, "admin", "retracted")], "malicious", False),
+        ([(A, "analyst", "retracted"), (A, "analyst", "malicious")], "malicious", False),
+        ([(A, "analyst", "benign"), (B, "analyst", "benign"), (D, "analyst", "malicious")], None, True),
+        ([(n, "analyst", "benign") for n in (A, B, C)] + [(D, "analyst", "malicious")], "benign", False),
+        ([(n, "analyst", "malicious") for n in (A, B, C)] + [(D, "analyst", "unsure")], "malicious", False),
+        ([(n, "analyst", "malicious" if n < 4 else "benign") for n in range(1, 7)], None, True),
     ],
 )
 def test_the_latest_label_of_the_highest_role_stands(
@@ -53,6 +63,49 @@ def test_the_latest_label_of_the_highest_role_stands(
 ) -> None:
     found = said(*labels)
     assert (found.label, found.conflict) == (label, conflict)
+
+
+def guarded(*labels: tuple[int, str, str, str]) -> Standing:
+    """The standing label of a file that the floor calls malicious, after (author, person, role, label)."""
+    return standing(
+        [
+            Said(order, MOMENT, label, author, role, person, guarded=True)
+            for order, (author, person, role, label) in enumerate(labels)
+        ],
+        LabelPolicy(clearances=2),
+    )
+
+
+def test_one_person_cannot_clear_what_the_floor_calls_malicious_whatever_the_role_or_number_of_keys() -> None:
+    once = guarded((A, "ann", "admin", "benign"))
+    assert (once.label, once.pending) == (None, "benign")
+    assert guarded((A, "ann", "analyst", "benign"), (B, "Ann", "analyst", "benign")).label is None
+    assert guarded((A, "ann", "admin", "benign"), (B, "ben", "analyst", "benign")).label == "benign"
+    assert guarded((A, "ann", "analyst", "malicious")).label == "malicious"
+    assert guarded((A, "ann", "admin", "benign"), (B, "ben", "analyst", "malicious")).pending == "benign"
+
+
+def test_a_retraction_by_number_takes_back_what_another_person_said() -> None:
+    labels = [
+        Said(1, MOMENT, "benign", A, "analyst", "ann"),
+        Said(2, MOMENT, "malicious", B, "analyst", "ben"),
+        Said(3, MOMENT, "retracted", C, "admin", "cleo", retracts=1),
+    ]
+    assert standing(labels).label == "malicious"
+    assert standing(labels[:2]).conflict
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [
+        (Standing(None), ("malicious", "model")),
+        (Standing("benign", "admin", MOMENT), ("benign", "label")),
+        (Standing(None, "admin", MOMENT, pending="benign"), ("malicious", "model")),
+        (Standing(None, "analyst", MOMENT, conflict=True), ("malicious", "model")),
+    ],
+)
+def test_a_known_answer_decides_only_when_a_label_stands(known: Standing, wanted: tuple[str, str]) -> None:
+    assert decision("malicious", known) == wanted
 
 
 class Desk:
@@ -65,18 +118,20 @@ class Desk:
             for name, role in (("ann", "analyst"), ("ben", "analyst"), ("cleo", "admin")):
                 self.keys[name] = (auth.add_key(connection, role, name, "")[0], role)
 
-    def scan(self, data: bytes, name: str = "x.pkl") -> str:
-        record: ScanRecord = record_of(data, name)
+    def scan(self, data: bytes, name: str = "x.pkl", **changes: object) -> str:
+        record: ScanRecord = record_of(data, name, **changes)
         with self.database.write() as connection:
             store_scans(connection, [record])
         return record.sha256
 
-    def label(self, who: str, data: bytes, label: str) -> None:
+    def label(
+        self, who: str, data: bytes, label: str, retracts: int | None = None, quota: int | None = None
+    ) -> dict[str, Any]:
         number, role = self.keys[who]
+        sha256 = hashlib.sha256(data).hexdigest()
+        new = NewLabel(label, "because", sha256=sha256, evidence="ticket 7", retracts=retracts)
         with self.database.write() as connection:
-            add_label(
-                connection, NewLabel(label, "because", sha256=hashlib.sha256(data).hexdigest()), number, who, role
-            )
+            return add_label(connection, new, number, who, role, quota)
 
 
 @pytest.fixture
@@ -189,3 +244,55 @@ def test_a_label_for_an_unknown_scan_is_an_error(desk: Desk) -> None:
     number, role = desk.keys["ann"]
     with pytest.raises(UnknownScan), desk.database.write() as connection:
         add_label(connection, NewLabel("benign", "r", scan_id="nothing"), number, "ann", role)
+
+
+def test_a_label_keeps_what_the_model_said_and_what_the_person_points_to(desk: Desk) -> None:
+    desk.scan(hostile(1), floor=0.97, guarded=True)
+    stored = desk.label("ann", hostile(1), "malicious")
+    assert stored["evidence"]["given"] == "ticket 7"
+    assert (stored["evidence"]["verdict"], stored["evidence"]["floor"]) == ("malicious", 0.97)
+    assert stored["evidence"]["rules"]
+    assert (stored["guarded"], stored["role"], stored["model_version"]) == (True, "analyst", "1")
+
+
+def test_a_benign_label_that_waits_for_a_second_person_is_not_exported(desk: Desk, tmp_path: Path) -> None:
+    sha256 = desk.scan(hostile(1), guarded=True)
+    desk.label("cleo", hostile(1), "benign")
+    for rows, pending in ((0, (sha256,)), (1, ())):
+        with desk.database.read() as connection:
+            done = export_labels(connection, tmp_path / "labels.parquet")
+        assert (done.rows, done.pending) == (rows, pending)
+        desk.label("ann", hostile(1), "benign")
+
+
+def test_only_an_admin_takes_back_what_another_person_said(desk: Desk) -> None:
+    desk.scan(hostile(1))
+    first = desk.label("ann", hostile(1), "benign")["label_id"]
+    for who, retracts in (("ben", first), ("ben", None), ("cleo", first + 100)):
+        with pytest.raises(NothingToRetract):
+            desk.label(who, hostile(1), "retracted", retracts)
+    assert desk.label("cleo", hostile(1), "retracted", first)["retracts"] == first
+    with pytest.raises(NothingToRetract):
+        desk.label("ann", hostile(1), "retracted")
+
+
+def test_a_key_gives_no_more_labels_an_hour_than_its_quota(desk: Desk) -> None:
+    for number in range(3):
+        desk.scan(hostile(number))
+        desk.label("ann", hostile(number), "malicious", quota=3)
+    with pytest.raises(QuotaReached):
+        desk.label("ann", hostile(0), "benign", quota=3)
+    desk.label("ben", hostile(0), "benign", quota=3)
+
+
+def test_people_are_asked_about_what_no_label_stands_for(desk: Desk) -> None:
+    names = {desk.scan(hostile(number), guarded=number == 3): number for number in range(5)}
+    desk.label("ann", hostile(0), "malicious")
+    desk.label("ann", hostile(1), "malicious")
+    desk.label("ben", hostile(1), "benign")
+    desk.label("ann", hostile(2), "unsure")
+    desk.label("ann", hostile(3), "benign")
+    with desk.database.read() as connection:
+        candidates, shown = load_candidates(connection, 100)
+    assert {names[found.sha256]: found.contested for found in candidates} == {1: True, 3: True, 4: False}
+    assert set(shown) == {found.scan_id for found in candidates}
