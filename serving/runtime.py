@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from . import auth, children, metrics
 from .bodies import Spool
+from .console.story import pack
 from .database import leases
 from .database.clock import new_id, now
 from .database.engine import Database, DatabaseUnavailable
@@ -105,8 +106,13 @@ class Runtime:
         finally:
             self._uploads -= 1
 
-    async def scan(self, principal: auth.Principal, name: str, spool: Spool) -> dict[str, Any]:
+    async def scan(
+        self, principal: auth.Principal, name: str, spool: Spool, story: str = "flagged"
+    ) -> dict[str, Any]:
         """Scan a received file, store the scan, and return the answer of the API.
+
+        `story` says of which files it is stored what the console shows of what loading would do: ``flagged``, or
+        ``always``; of none if the settings say so.
 
         Raises
         ------
@@ -116,7 +122,7 @@ class Runtime:
             When the scan was not stored.
         """
         try:
-            answer, trace, model = await self.pool.scan(name, spool)
+            answer, trace, model = await self.pool.scan(name, spool, story if self.settings.stories else "never")
         except Saturated as error:
             raise _busy() from error
         except (NoModel, ScanTimeout, ScanCrashed) as error:
@@ -146,6 +152,7 @@ class Runtime:
             floor=answer["floor"],
             guarded=answer["guarded"],
             shape=answer["shape"],
+            story=pack(told) if (told := answer.get("story")) is not None else None,
         )
         known = await self._writer.store(record)
         metrics.SCANS.labels(record.verdict).inc()

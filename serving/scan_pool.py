@@ -82,7 +82,7 @@ class ScanProcess:
         self.info = self.source.describe(header)
         return self.info
 
-    async def scan(self, name: str, spool: Spool, timeout: float) -> tuple[dict[str, Any], bytes]:
+    async def scan(self, name: str, spool: Spool, timeout: float, story: str) -> tuple[dict[str, Any], bytes]:
         """Scan one file; see :func:`serving.scan_process.describe_report` for the answer.
 
         Raises
@@ -92,7 +92,7 @@ class ScanProcess:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._send(name, spool)
+                await self._send(name, spool, story)
                 header, trace = await self._receive()
         except TimeoutError:
             raise ScanTimeout(f"not done after {timeout:g} seconds") from None
@@ -112,8 +112,8 @@ class ScanProcess:
         self._process.kill()
         self._process.wait()
 
-    async def _send(self, name: str, spool: Spool) -> None:
-        text = json.dumps({"name": name, "sha256": spool.sha256}).encode()
+    async def _send(self, name: str, spool: Spool, story: str) -> None:
+        text = json.dumps({"name": name, "sha256": spool.sha256, "story": story}).encode()
         loop = asyncio.get_running_loop()
         if spool.file is None:
             body = spool.content
@@ -198,8 +198,15 @@ class ScanPool:
         self._drop_if_unused(previous)
         return info
 
-    async def scan(self, name: str, spool: Spool) -> tuple[dict[str, Any], bytes, ModelInfo]:
+    async def scan(self, name: str, spool: Spool, story: str = "never") -> tuple[dict[str, Any], bytes, ModelInfo]:
         """Scan one file with the model that is current when a process takes it.
+
+        Parameters
+        ----------
+        name, spool
+            The file.
+        story
+            Of which files the answer has a ``story`` (:mod:`serving.console.story`): ``always``, ``flagged``, ``never``.
 
         Raises
         ------
@@ -209,7 +216,7 @@ class ScanPool:
         for attempt in (1, 2):
             process = await self._acquire()
             try:
-                header, trace = await process.scan(name, spool, self._settings.scan_timeout)
+                header, trace = await process.scan(name, spool, self._settings.scan_timeout, story)
             except ScanCrashed as error:
                 self._lose(process)
                 logger.warning("scan of %s crashed, attempt %d: %s", spool.sha256, attempt, error)

@@ -19,10 +19,13 @@ from typing import Any
 
 from safepickle.batch import file_object
 from safepickle.bytecode.trace import FileTrace
+from safepickle.decompile.reading import Readings
 from safepickle.errors import SafePickleError
 from safepickle.features import SCHEMA, extract
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import FileReport, Scanner, trace_data
+
+from .console.story import tell
 
 LENGTHS = struct.Struct(">II")
 PR_SET_PDEATHSIG = 1
@@ -96,8 +99,21 @@ def _answer(
 ) -> tuple[dict[str, Any], bytes]:
     # A map is not closed by hand: views of it may live as long as the report.
     data = body if descriptor is None else mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    report = scanner.report(trace_data(data, scanner.limits), header["name"])
-    return describe_report(scanner, report, header["sha256"])
+    readings = Readings()
+    report = scanner.report(trace_data(data, scanner.limits, readings.add), header["name"])
+    answer, trace = describe_report(scanner, report, header["sha256"])
+    if header["story"] == "always" or (header["story"] == "flagged" and report.verdict != "benign"):
+        answer["story"] = _story(report, readings)
+    return answer, trace
+
+
+def _story(report: FileReport, readings: Readings) -> dict[str, Any] | None:
+    """What the console shows of a file; a fault in it must not cost the verdict."""
+    try:
+        return tell(report, readings)
+    except Exception as error:
+        sys.stderr.write(f"SafePickle: no story could be told of a file: {type(error).__name__}: {error}\n")
+        return None
 
 
 def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[dict[str, Any], bytes]:

@@ -49,6 +49,11 @@ class Settings:
         Worker processes of the service.
     poll_interval
         Seconds between two looks at the champion alias.
+    stories
+        Whether it is kept of flagged files, and of those uploaded in the console, what loading would do as
+        pseudo-Python and opcodes; these quote strings of the file.
+    session_hours
+        Hours after which one has to log in to the console again.
     anonymous_scan
         Whether ``POST /v1/scan`` and ``GET /v1/model`` work without a key.
     admin_key
@@ -86,6 +91,8 @@ class Settings:
     uploads: int = 256
     workers: int = 2
     poll_interval: float = 0.5
+    stories: bool = True
+    session_hours: float = 8.0
     anonymous_scan: bool = False
     admin_key: str = dataclasses.field(default="", repr=False)
     key_pepper: str = dataclasses.field(default="", repr=False)

@@ -70,7 +70,9 @@ class Decompiled(Record):
     events: list[tuple[str, int]]
 
 
-def decompile(reading: Reading, wanted: frozenset[int] = frozenset(), record: bool = False) -> Decompiled:
+def decompile(
+    reading: Reading, wanted: frozenset[int] = frozenset(), record: bool = False, seconds: float = SECONDS
+) -> Decompiled:
     """What loading a stream does.
 
     Parameters
@@ -81,12 +83,14 @@ def decompile(reading: Reading, wanted: frozenset[int] = frozenset(), record: bo
         Offsets in the stream of statements that are kept whatever they are like.
     record
         Whether to list every call.
+    seconds
+        Wall time that it may take, and little more.
     """
-    return _Interpreter(reading, wanted, record).run()
+    return _Interpreter(reading, wanted, record, seconds).run()
 
 
 class _Interpreter:
-    def __init__(self, reading: Reading, wanted: frozenset[int], record: bool) -> None:
+    def __init__(self, reading: Reading, wanted: frozenset[int], record: bool, seconds: float) -> None:
         self.data = reading.data
         self.end = reading.end
         self.base = reading.position
@@ -102,7 +106,7 @@ class _Interpreter:
         self.imports: dict[str, list[Name]] = {}
         self.first_import: dict[str, int] = {}
         self.returned: Value | None = None
-        self.deadline = monotonic() + SECONDS
+        self.deadline = monotonic() + seconds
 
     def run(self) -> Decompiled:
         stopped = ""

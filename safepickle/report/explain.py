@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from ..decompile import decompile
+from ..decompile.interpreter import SECONDS
 from ..decompile.rendering import Line, render
 from ..findings import place_text
 from .colours import paint
@@ -28,7 +31,7 @@ _MARKS = 2
 _GRAVE = ("critical", "high", "medium")
 
 
-def explain(report: FileReport, readings: Readings, lines: int = LINES) -> Plain:
+def explain(report: FileReport, readings: Readings, lines: int = LINES, seconds: float = _STREAMS * SECONDS) -> Plain:
     """What loading the file would do, as plain data for JSON.
 
     Parameters
@@ -39,6 +42,8 @@ def explain(report: FileReport, readings: Readings, lines: int = LINES) -> Plain
         The bytes of its streams.
     lines
         The most lines of a stream; those with findings come before others.
+    seconds
+        Wall time for all streams; those that are left then get no lines.
     """
     from ..batch import file_object
 
@@ -48,10 +53,11 @@ def explain(report: FileReport, readings: Readings, lines: int = LINES) -> Plain
     for grave in (True, False):
         chosen += [trace for trace in traces if (place_text(trace.place) in telling) is grave][: _STREAMS - len(chosen)]
     shown = {id(trace) for trace in chosen}
+    deadline = monotonic() + seconds
 
     def story(trace: Trace) -> Plain:
         inner = [story(child) for child in trace.children]
-        told = _stream(trace, readings, report.findings, lines) if id(trace) in shown else {}
+        told = _stream(trace, readings, report.findings, lines, deadline) if id(trace) in shown else {}
         return {**_heading(trace), **told, "streams": inner}
 
     return {
@@ -73,9 +79,12 @@ def _heading(trace: Trace) -> Plain:
     }
 
 
-def _stream(trace: Trace, readings: Readings, findings: tuple[Finding, ...], limit: int) -> Plain:
+def _stream(
+    trace: Trace, readings: Readings, findings: tuple[Finding, ...], limit: int, deadline: float
+) -> Plain:
     reading = readings.of(trace)
-    if reading is None:
+    left = deadline - monotonic()
+    if reading is None or left <= 0:
         return {}
     place = place_text(trace.place)
     here = [finding for finding in findings if finding.stream == place and finding.offset >= trace.offset]
@@ -83,7 +92,8 @@ def _stream(trace: Trace, readings: Readings, findings: tuple[Finding, ...], lim
     for finding in here:
         marks.setdefault(finding.offset - trace.offset, []).append(finding)
     named = {finding.callee: finding for finding in findings if finding.rule.startswith("call-")}
-    lines = render(decompile(reading, frozenset(marks)), reading, frozenset(marks))
+    done = decompile(reading, frozenset(marks), seconds=min(left, SECONDS))
+    lines = render(done, reading, frozenset(marks))
     told = [(line, _marks_of(line, marks, named)) for line in lines]
     kept = _fitting(told, limit)
     return {

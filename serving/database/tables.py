@@ -167,6 +167,27 @@ class ScanNovelty(Base):
     novelty: Mapped[float | None] = mapped_column()
 
 
+class ScanStory(Base):
+    """What loading a file would do, as the console shows it: see :mod:`serving.console.story`."""
+
+    __tablename__ = "scan_stories"
+
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"), primary_key=True)
+    story: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ConsoleSession(Base):
+    """Somebody who is logged in to the console with a key. Only a hash of the session's token is kept."""
+
+    __tablename__ = "console_sessions"
+    __table_args__ = (Index("ix_console_sessions_expires_at", "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"))
+    created_at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
+
+
 class Checkpoint(Base):
     """State of a reader of the log after the event `event_id`: JSON, compressed with zlib."""
 

@@ -22,6 +22,7 @@ BATCH = 128
 # Built once: building a statement takes longer than running it.
 _INSERT_SCAN = sa.insert(Base.metadata.tables["scans"])
 _INSERT_EVENT = sa.insert(Base.metadata.tables["events"])
+_INSERT_STORY = sa.insert(Base.metadata.tables["scan_stories"])
 _SCAN_COLUMNS = tuple(column.key for column in sa.inspect(Scan).columns)
 _LABELS = sa.select(
     Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role, Label.author, Label.guarded,
@@ -36,7 +37,8 @@ class ScanRecord:
     `trace` is the compressed redacted Trace or None. `schema` names the feature schema of `row`, which is
     given as two lists, the indices and the values of the features that are not zero, and `width`, their
     number with the zeros; the row is what the online learner reads from the log. `floor`, `guarded` and `shape` are
-    those of :class:`~.tables.Scan`.
+    those of :class:`~.tables.Scan`. `story` is what the console shows of what loading would do, compressed; None where
+    nobody is to read it.
     """
 
     id: str
@@ -60,6 +62,7 @@ class ScanRecord:
     floor: float | None = None
     guarded: bool = False
     shape: str | None = None
+    story: bytes | None = None
 
     def columns(self) -> dict[str, Any]:
         """Values of the scans table."""
@@ -166,6 +169,9 @@ def store_scans(
     connection.execute(
         _INSERT_EVENT, [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
     )
+    stories = [{"scan_id": record.id, "story": record.story} for record in records if record.story is not None]
+    if stories:
+        connection.execute(_INSERT_STORY, stories)
     known = standing_labels(connection, {record.sha256 for record in records}, policy)
     return [known.get(record.sha256, Standing(None)) for record in records]
 
