@@ -106,9 +106,7 @@ class Runtime:
         finally:
             self._uploads -= 1
 
-    async def scan(
-        self, principal: auth.Principal, name: str, spool: Spool, story: str = "flagged"
-    ) -> dict[str, Any]:
+    async def scan(self, principal: auth.Principal, name: str, spool: Spool, story: str = "flagged") -> dict[str, Any]:
         """Scan a received file, store the scan, and return the answer of the API.
 
         `story` says of which files it is stored what the console shows of what loading would do: ``flagged``, or

@@ -206,7 +206,8 @@ class ScanPool:
         name, spool
             The file.
         story
-            Of which files the answer has a ``story`` (:mod:`serving.console.story`): ``always``, ``flagged``, ``never``.
+            Of which files the answer has a ``story`` (:mod:`serving.console.story`): ``always``, ``flagged`` or
+            ``never``.
 
         Raises
         ------

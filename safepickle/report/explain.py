@@ -79,9 +79,7 @@ def _heading(trace: Trace) -> Plain:
     }
 
 
-def _stream(
-    trace: Trace, readings: Readings, findings: tuple[Finding, ...], limit: int, deadline: float
-) -> Plain:
+def _stream(trace: Trace, readings: Readings, findings: tuple[Finding, ...], limit: int, deadline: float) -> Plain:
     reading = readings.of(trace)
     left = deadline - monotonic()
     if reading is None or left <= 0:

@@ -72,7 +72,9 @@ def size(count: int) -> str:
     value, unit = float(count), 0
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
-    return f"{count:,} bytes" if not unit else f"{value:.3g} {_UNITS[unit]}" if value < 100 else f"{value:.0f} {_UNITS[unit]}"
+    if not unit:
+        return f"{count:,} bytes"
+    return f"{value:.{0 if value >= 100 else 1}f} {_UNITS[unit]}"
 
 
 def markdown(text: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Who is logged in: an API key is exchanged for a session, which a cookie carries and the database knows by its hash."""
+"""Who is logged in: a key is exchanged for a session, which a cookie carries and the database knows by its hash."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def find_session(connection: Connection, token: str) -> Principal | None:
     row = connection.execute(
         sa.select(ApiKey.id, ApiKey.name, ApiKey.role)
         .join(ConsoleSession, ConsoleSession.api_key_id == ApiKey.id)
-        .where(
-            ConsoleSession.digest == _digest(token), ConsoleSession.expires_at > now(), ApiKey.revoked_at.is_(None)
-        )
+        .where(ConsoleSession.digest == _digest(token), ConsoleSession.expires_at > now(), ApiKey.revoked_at.is_(None))
     ).first()
     return None if row is None else Principal(row.id, row.name, row.role)
 

@@ -34,7 +34,8 @@ SECONDS = 1.0
 """Wall time for each of the two views."""
 _TEXT = 1_000
 _ARGUMENT = 200
-_OVERHEAD = 48
+_OVERHEAD = 75
+_HEADING = 220
 
 Plain = dict[str, Any]
 
@@ -54,8 +55,8 @@ def tell(report: FileReport, readings: Readings, seconds: float = SECONDS) -> Pl
     Returns
     -------
     dict
-        ``streams``: for each its `place`, `offset`, `length`, `protocol`, `state`, `reason`, `depth` (streams around it),
-        `lines` of pseudo-Python (`offset`, `text`, `count`, `last`) with `lines_left_out`, and `code`, opcodes
+        ``streams``: for each its `place`, `offset`, `length`, `protocol`, `state`, `reason`, `depth` (streams around
+        it), `lines` of pseudo-Python (`offset`, `text`, `count`, `last`) with `lines_left_out`, and `code`, opcodes
         (`offset`, `opcode`, `argument`, `note`; None where some are left out). ``shortened``: whether anything was
         left out for its size.
     """
@@ -64,7 +65,7 @@ def tell(report: FileReport, readings: Readings, seconds: float = SECONDS) -> Pl
     streams: list[Plain] = []
     for depth, stream in _walk(told["streams"], 0):
         lines = [line for line in stream.get("lines", ()) if room.takes(len(line["text"][:_TEXT]))]
-        if not room.takes(len(stream["place"])):
+        if not room.takes(_HEADING + len(stream["place"])):
             break
         streams.append(
             {

@@ -148,7 +148,8 @@ def plain_route(path: str, answer: Callable[[Request], Awaitable[Response]], met
         except DatabaseUnavailable as error:
             metrics.DATABASE_FAILURES.inc()
             logger.error("database: %s", error)
-            response = _error_page(request, 503, "the database is not available, nothing was stored", {"Retry-After": "1"})
+            detail = "the database is not available, nothing was stored"
+            response = _error_page(request, 503, detail, {"Retry-After": "1"})
         except Exception:
             logger.exception("%s %s failed", request.method, name)
             response = _error_page(request, 500, "a fault of the service; see its log", {})
