@@ -141,7 +141,7 @@ def _add_code(streams: list[Plain], report: FileReport, readings: Readings, room
         if piece.findings:
             following = AROUND + 1
         if listed >= BEGINNING and not following:
-            if len(before) == AROUND and (not code or code[-1] is not None):
+            if len(before) == AROUND and code[-1] is not None:
                 code.append(None)
             before.append(piece)
             continue
