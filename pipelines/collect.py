@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from safepickle.errors import SafePickleError
+from safepickle.features.library import library_of
 from safepickle.limits import Limits
 from safepickle.scan import trace_path
 
@@ -63,7 +64,7 @@ def _row(folder: str, entry: dict[str, str]) -> dict[str, str]:
         "label": entry["label"],
         "origin": entry.get("origin", ""),
         "group": entry["group"],
-        "library": dataset.library_of(trace),
+        "library": library_of(trace),
         "technique": entry.get("technique", ""),
         "effect": entry.get("effect", ""),
         "container": trace.container,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 
-from safepickle.bytecode.names import is_stdlib
 from safepickle.bytecode.trace import FileTrace
 
 COLUMNS = (
@@ -19,8 +17,6 @@ COLUMNS = (
 )  # fmt: skip
 """`label` is ``benign``, ``malicious``, ``broken`` or ``unclear``; `group` is the unit of splitting; `pool` is
 ``train``, or ``test`` for generated files whose callables no training file uses; `trace` is canonical JSON."""
-
-UNKNOWN_LIBRARY = "none"
 
 
 def write(rows: Iterable[Mapping[str, str]], path: Path) -> pd.DataFrame:
@@ -63,13 +59,3 @@ def dataset_hash(frame: pd.DataFrame) -> str:
     for line in sorted("\x1f".join(map(str, row)) for row in frame[list(COLUMNS)].itertuples(index=False)):
         digest.update(line.encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()
-
-
-def library_of(trace: FileTrace) -> str:
-    """The package outside the standard library that a file names most, for reporting by library."""
-    packages: Counter[str] = Counter()
-    for stream in trace.walk():
-        for entry in stream.imports:
-            if entry.name and not is_stdlib(entry.name) and entry.name.isprintable():
-                packages[entry.name.partition(".")[0]] += 1
-    return min(packages, key=lambda package: (-packages[package], package)) if packages else UNKNOWN_LIBRARY

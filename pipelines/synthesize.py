@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from random import Random
 from typing import Any, NamedTuple
 
+from safepickle.features.library import UNKNOWN_LIBRARY
 from safepickle.limits import Limits
 from safepickle.scan import trace_bytes
 
@@ -142,7 +143,7 @@ def _malicious(job: Job, rng: Random) -> Iterator[Sample]:
             name=f"{job.family}-{job.pool}-{job.part * CHUNK + index:04d}",
             label="malicious",
             group=f"{ORIGIN}-{group}",
-            library=sample.host.library if sample.host else dataset.UNKNOWN_LIBRARY,
+            library=sample.host.library if sample.host else UNKNOWN_LIBRARY,
             technique=f"{sample.technique}/{container}",
             effect=effect,
             pool=job.pool,

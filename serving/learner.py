@@ -9,20 +9,20 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from detectors.online import Lesson, OnlineLearner, ScanEvent
+from detectors.online import LabelEvent, Lesson, OnlineLearner, ScanEvent
 
 from . import metrics
 from .database import leases
 from .database.clock import now
 from .database.engine import Database, DatabaseUnavailable
 from .database.tables import Checkpoint, Event, ScanNovelty
-from .learner_job import JOB
+from .learner_job import ADVICE, JOB
 from .settings import Settings
 
 logger = logging.getLogger("safepickle.learner")
@@ -79,7 +79,8 @@ class Learner:
         if not events:
             return 0
         model, self._model = self._model, None  # forgotten unless it is stored with the events it has seen
-        lessons = list(teach(model, events))
+        with self._database.read() as connection:
+            lessons = list(teach(model, events, lambda scan: _scanned(connection, scan)))
         last = events[-1].id
         with self._database.write() as connection:
             self._hold(connection)
@@ -99,14 +100,23 @@ class Learner:
             raise LeaseLost
 
 
-def teach(model: OnlineLearner, events: Sequence[sa.Row[Any]]) -> Iterator[tuple[int, str, Lesson | None]]:
-    """Feed events to `model`: (event id, scan id, lesson), None for a scan that it cannot use."""
+def teach(
+    model: OnlineLearner, events: Sequence[sa.Row[Any]], earlier: Callable[[str], dict[str, Any] | None]
+) -> Iterator[tuple[int, str, Lesson | None]]:
+    """Feed events to `model`: (event id, scan id, lesson) of each scan, None for one that it cannot use.
+
+    `earlier` gives the payload of a scan's event that was learned before these.
+    """
+    learned: dict[str, dict[str, Any]] = {}
     for event in events:
-        if event.kind != "scan":
-            continue
         try:
+            if event.kind == "label":
+                _learn_label(model, event.payload, learned.get, earlier)
+            if event.kind != "scan":
+                continue
             scan = _scan_event(event.payload)
             yield event.id, scan.scan, model.learn(scan)
+            learned[scan.scan] = event.payload
         except (ValueError, KeyError, TypeError, IndexError) as error:
             logger.error("the learner cannot use event %d: %r", event.id, error)
             yield event.id, "", None
@@ -132,7 +142,7 @@ def replay(connection: Connection, until: int) -> OnlineLearner:
     model = OnlineLearner()
     last = 0
     while last < until and (events := _read(connection, last, BATCH, until)):
-        for _ in teach(model, events):
+        for _ in teach(model, events, lambda scan: _scanned(connection, scan)):
             pass
         last = events[-1].id
     return model
@@ -141,7 +151,7 @@ def replay(connection: Connection, until: int) -> OnlineLearner:
 def check(connection: Connection) -> bool:
     """Whether the checkpoint equals a replay of the whole log, to the last bit; True without a checkpoint."""
     row = connection.execute(sa.select(Checkpoint.event_id, Checkpoint.state).where(Checkpoint.reader == JOB)).first()
-    return row is None or zlib.decompress(row.state) == _dump(replay(connection, row.event_id))
+    return row is None or zlib.decompress(row.state) == _dump(replay(connection, row.event_id).to_state())
 
 
 def run(settings: Settings, stop: threading.Event, holder: str) -> None:
@@ -185,7 +195,33 @@ def _scan_event(payload: dict[str, Any]) -> ScanEvent:
     indices, values = payload["row"]
     for index, value in zip(indices, values, strict=True):
         row[index] = float(value)
-    return ScanEvent(payload["scan_id"], payload["verdict"], payload["schema"], row)
+    return ScanEvent(
+        scan=payload["scan_id"],
+        verdict=payload["verdict"],
+        schema=payload["schema"],
+        row=row,
+        score=payload.get("score"),
+        sha256=payload.get("sha256", ""),
+        container=payload.get("container", ""),
+        library=payload.get("library", ""),
+        names=payload.get("names", ()),
+    )
+
+
+def _learn_label(
+    model: OnlineLearner, payload: dict[str, Any], *lookups: Callable[[str], dict[str, Any] | None]
+) -> None:
+    """Learn what stands for a file; a label of a scan that could not be learned teaches nothing."""
+    found = next((scan for lookup in lookups if (scan := lookup(payload["scan_id"])) is not None), None)
+    if found is not None and "standing" in payload:
+        label = payload["standing"]["label"]
+        model.label(LabelEvent(payload["sha256"], label, payload["author"], _scan_event(found)))
+
+
+def _scanned(connection: Connection, scan_id: str) -> dict[str, Any] | None:
+    """Payload of the event of a scan that was learned."""
+    query = sa.select(Event.payload).join(ScanNovelty, ScanNovelty.event_id == Event.id)
+    return connection.execute(query.where(ScanNovelty.scan_id == scan_id)).scalar()
 
 
 def _read(connection: Connection, after: int, limit: int, until: int | None = None) -> Sequence[sa.Row[Any]]:
@@ -193,8 +229,8 @@ def _read(connection: Connection, after: int, limit: int, until: int | None = No
     return connection.execute(query if until is None else query.where(Event.id <= until)).all()
 
 
-def _dump(model: OnlineLearner) -> bytes:
-    return json.dumps(model.to_state(), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def _dump(state: dict[str, Any]) -> bytes:
+    return json.dumps(state, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _store(
@@ -212,10 +248,18 @@ def _store(
     ]
     if alarms:
         connection.execute(sa.insert(Event), alarms)
-    values = {"event_id": last, "at": at, "state": zlib.compress(_dump(model), 1)}
-    updated = connection.execute(sa.update(Checkpoint).where(Checkpoint.reader == JOB).values(**values))
+    _store_state(connection, JOB, last, _dump(model.to_state()))
+    advice = zlib.compress(_dump(model.advice.to_state()), 1)
+    known = connection.execute(sa.select(Checkpoint.state).where(Checkpoint.reader == ADVICE)).scalar()
+    if known != advice:
+        _store_state(connection, ADVICE, last, _dump(model.advice.to_state()))
+
+
+def _store_state(connection: Connection, reader: str, last: int, state: bytes) -> None:
+    values = {"event_id": last, "at": now(), "state": zlib.compress(state, 1)}
+    updated = connection.execute(sa.update(Checkpoint).where(Checkpoint.reader == reader).values(**values))
     if not updated.rowcount:
-        connection.execute(sa.insert(Checkpoint).values(reader=JOB, **values))
+        connection.execute(sa.insert(Checkpoint).values(reader=reader, **values))
 
 
 def _alarm_payload(event: int, lesson: Lesson, number: int) -> dict[str, Any]:
@@ -223,11 +267,12 @@ def _alarm_payload(event: int, lesson: Lesson, number: int) -> dict[str, Any]:
     return {
         "event_id": event,
         "stream": alarm.stream,
+        "test": alarm.kind,
         "before": alarm.before,
         "after": alarm.after,
         "past": alarm.past,
         "recent": alarm.recent,
-        "examples": list(lesson.examples),
+        "examples": list(lesson.examples[number]),
     }
 
 
@@ -240,5 +285,5 @@ def _count(lessons: Sequence[tuple[int, str, Lesson | None]]) -> None:
         if lesson.novelty is not None:
             metrics.NOVELTY.observe(lesson.novelty)
         for alarm in lesson.alarms:
-            metrics.DRIFT_ALARMS.labels(alarm.stream).inc()
+            metrics.DRIFT_ALARMS.labels(alarm.stream.partition(":")[0]).inc()
             logger.warning("drift in %s: mean %.4f -> %.4f", alarm.stream, alarm.before, alarm.after)

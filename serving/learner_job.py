@@ -8,6 +8,8 @@ import socket
 
 JOB = "online-learner"
 """Name of its lease and of its checkpoint."""
+ADVICE = "online-advice"
+"""Name of the checkpoint that holds what labels have taught, for those who scan."""
 
 
 def new_holder() -> str:

@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
-ROLES = ("scanner", "analyst", "admin")
-"""From the least to the most allowed; each may do what the ones before it may."""
+from detectors.labelling import ROLES
+
+__all__ = ["ROLES"]

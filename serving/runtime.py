@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import auth, children, metrics
+from .advice import AdviceFollower
 from .bodies import Spool
 from .console.story import pack
 from .database import leases
@@ -53,6 +54,7 @@ class Runtime:
         self.follower = ModelFollower(champions, self.pool, self.database, settings.poll_interval)
         self.label_policy = LabelPolicy(settings.label_clearances, settings.label_majority)
         self._writer = ScanWriter(self.database, self.label_policy)
+        self.advice = AdviceFollower(self.database, settings.poll_interval)
         self._tasks: list[asyncio.Task[None]] = []
         self._uploads = 0
 
@@ -67,6 +69,7 @@ class Runtime:
             self._tasks.append(asyncio.create_task(self._prepare_database_later()))
         self._tasks.append(asyncio.create_task(self.follower.run()))
         self._tasks.append(asyncio.create_task(self.pool.tend()))
+        self._tasks.append(asyncio.create_task(self.advice.run()))
         if self.settings.learner:
             self._tasks.append(asyncio.create_task(self._keep_learner()))
 
@@ -151,13 +154,16 @@ class Runtime:
             guarded=answer["guarded"],
             shape=answer["shape"],
             story=pack(told) if (told := answer.get("story")) is not None else None,
+            raised=self.advice.raises(answer["schema"], answer["row"], answer["names"]),
+            library=answer["library"],
+            names=tuple(answer["names"]),
         )
         known = await self._writer.store(record)
         metrics.SCANS.labels(record.verdict).inc()
         metrics.SCAN_BYTES.inc(record.size)
         if record.score is not None:
             metrics.SCORES.observe(record.score)
-        decided, decided_by = decision(record.verdict, known)
+        decided, decided_by = decision(record.verdict, known, record.raised)
         return {
             "scan_id": record.id,
             "at": record.at.isoformat(),

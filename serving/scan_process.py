@@ -17,11 +17,13 @@ import zlib
 from hashlib import sha256
 from typing import Any
 
+from detectors.advice import names_of
 from safepickle.batch import file_object
 from safepickle.bytecode.trace import FileTrace
 from safepickle.decompile.reading import Readings
 from safepickle.errors import SafePickleError
 from safepickle.features import SCHEMA, extract
+from safepickle.features.library import library_of
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import FileReport, Scanner, trace_data
 
@@ -121,7 +123,7 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
 
     The header has the file object of the API (`file`) and the row of features for the learner as the
     numbers that are not zero (`row`: indices, values) with its full `width` and its `schema`; and `floor`, `guarded`
-    and `shape`, see :class:`~serving.database.tables.Scan`.
+    and `shape`, see :class:`~serving.database.tables.Scan`, `library` and `names` (:mod:`detectors.advice`).
     """
     redacted = report.trace.redacted()
     row, _calls = extract(report.trace, scanner.knowledge)
@@ -132,6 +134,8 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
         "floor": floor,
         "guarded": scanner.bundle.tier(floor) == "malicious",
         "shape": shape_of(report.trace),
+        "library": library_of(report.trace)[:100],
+        "names": names_of(report.trace),
         "schema": str(SCHEMA.version),
         "width": len(row),
         "row": [indices, [row[index] for index in indices]],

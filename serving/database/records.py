@@ -80,7 +80,7 @@ def load_scan(
     if row is None:
         raise UnknownScan(scan_id)
     known = standing_labels(connection, {row.sha256}, policy).get(row.sha256, Standing(None))
-    decided, decided_by = decision(row.verdict, known)
+    decided, decided_by = decision(row.verdict, known, row.raised)
     return {
         "scan_id": row.id,
         "at": row.at.isoformat(),
@@ -126,7 +126,13 @@ def _labels_of(connection: Connection, sha256: str) -> list[dict[str, Any]]:
 
 
 def add_label(
-    connection: Connection, new: NewLabel, key_id: int, author: str, role: str, quota: int | None = None
+    connection: Connection,
+    new: NewLabel,
+    key_id: int,
+    author: str,
+    role: str,
+    quota: int | None = None,
+    policy: LabelPolicy = DEFAULT_POLICY,
 ) -> dict[str, Any]:
     """Append a label and its event; a label by hash belongs to the latest scan of that file.
 
@@ -140,6 +146,8 @@ def add_label(
         Who says it.
     quota
         Labels that one key may give in an hour; None for any number.
+    policy
+        By which labels stand; what stands from now on is part of the event.
 
     Raises
     ------
@@ -179,7 +187,8 @@ def add_label(
     label_id = connection.execute(sa.insert(Label).values(values).returning(Label.id)).scalar_one()
     shown = {"label_id": label_id, **values, "at": at.isoformat()}
     del shown["author_id"]
-    payload = {**shown, "author_id": key_id, "verdict": scan.verdict}
+    stands = standing_labels(connection, {scan.sha256}, policy)[scan.sha256]
+    payload = {**shown, "author_id": key_id, "verdict": scan.verdict, "standing": stands.to_json_dict()}
     connection.execute(sa.insert(Event).values(at=at, kind="label", payload=payload))
     return shown
 

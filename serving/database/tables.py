@@ -85,6 +85,7 @@ class Scan(Base):
 
     `trace` is the redacted Trace's JSON, compressed with zlib; None if there was none. `floor` is what nothing added to
     the file lowers, `guarded` whether that alone makes it malicious. Files of one `shape` name the same things.
+    `raised` tells whether the labels of others raised it, see :mod:`detectors.advice`.
     """
 
     __tablename__ = "scans"
@@ -112,6 +113,7 @@ class Scan(Base):
     floor: Mapped[float | None] = mapped_column()
     guarded: Mapped[bool] = mapped_column(server_default=false())
     shape: Mapped[str | None] = mapped_column(String(16))
+    raised: Mapped[bool] = mapped_column(server_default=false())
 
 
 class IdempotentScan(Base):
@@ -186,6 +188,22 @@ class ConsoleSession(Base):
     api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"))
     created_at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime.datetime] = mapped_column(UtcDateTime)
+
+
+class ShadowScore(Base):
+    """What the challenger numbered `version` says of a scan that the champion answered. It is never shown as a verdict.
+
+    `model_version` is the champion's that answered, `seconds` what the challenger took to judge.
+    """
+
+    __tablename__ = "shadow_scores"
+
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    model_version: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(16))
+    score: Mapped[float | None] = mapped_column()
+    seconds: Mapped[float] = mapped_column()
 
 
 class Checkpoint(Base):

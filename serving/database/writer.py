@@ -36,9 +36,9 @@ class ScanRecord:
 
     `trace` is the compressed redacted Trace or None. `schema` names the feature schema of `row`, which is
     given as two lists, the indices and the values of the features that are not zero, and `width`, their
-    number with the zeros; the row is what the online learner reads from the log. `floor`, `guarded` and `shape` are
-    those of :class:`~.tables.Scan`. `story` is what the console shows of what loading would do, compressed; None where
-    nobody is to read it.
+    number with the zeros; the row is what the online learner reads from the log. `floor`, `guarded`, `shape`
+    and `raised` are those of :class:`~.tables.Scan`; `library` and `names` are for the learner alone. `story` is what
+    the console shows of what loading would do, compressed; None where nobody is to read it.
     """
 
     id: str
@@ -63,6 +63,9 @@ class ScanRecord:
     guarded: bool = False
     shape: str | None = None
     story: bytes | None = None
+    raised: bool = False
+    library: str = ""
+    names: tuple[int, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """Values of the scans table."""
@@ -79,6 +82,8 @@ class ScanRecord:
             "complete": self.complete,
             "model_version": self.model_version,
             "shape": self.shape,
+            "library": self.library,
+            "names": self.names,
             "schema": self.schema,
             "width": self.width,
             "row": [self.row[0], self.row[1]],

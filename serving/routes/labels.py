@@ -33,7 +33,9 @@ async def feedback(request: Request, runtime: Runtime, principal: Principal) -> 
     def store() -> dict[str, Any]:
         assert principal.key_id is not None
         with runtime.database.write() as connection:
-            return add_label(connection, new, principal.key_id, principal.name, principal.role, quota)
+            return add_label(
+                connection, new, principal.key_id, principal.name, principal.role, quota, runtime.label_policy
+            )
 
     try:
         stored = await asyncio.to_thread(store)
