@@ -83,9 +83,12 @@ class Advice:
 
     def score(self, seen: Mapping[int, float]) -> float:
         """Probability for one file."""
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, self.odds(seen)))))
+
+    def odds(self, seen: Mapping[int, float]) -> float:
+        """Log odds for one file."""
         weights = self.weights
-        odds = self.bias + math.fsum(weights[key] * value for key, value in seen.items() if key in weights)
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, odds))))
+        return self.bias + math.fsum(weights[key] * value for key, value in seen.items() if key in weights)
 
     def raises(self, seen: Mapping[int, float]) -> bool:
         """Whether a file that the model takes for benign is suspicious all the same."""

@@ -1,6 +1,6 @@
 """Drift of one stream of numbers: an adaptive window and a cumulative sum, whichever sees it first.
 
-The window (ADWIN) finds any change of the mean and says from when on; the cumulative sum (Page-Hinkley) is quick about
+The window (ADWIN) finds any change of the mean; the cumulative sum (Page-Hinkley) is quick about
 large ones. Both are River's, and both come back from JSON to the last bit.
 
 References
@@ -21,6 +21,8 @@ from river.drift.adwin import ADWIN
 
 CLOCK = 4
 MINIMUM = 30
+SLACK = 0.1
+"""Changes of the mean that Page-Hinkley lets pass; with the threshold it keeps streams of coin flips quiet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class DriftDetector:
         Values remembered at the most.
     """
 
-    def __init__(self, stream: str, delta: float = 0.002, threshold: float | None = 8.0, capacity: int = 2048) -> None:
+    def __init__(self, stream: str, delta: float = 0.002, threshold: float | None = 16.0, capacity: int = 2048) -> None:
         self.stream = stream
         self.delta = delta
         self.threshold = threshold
@@ -69,13 +71,13 @@ class DriftDetector:
         self.values.append(value)
         self._window.update(value)
         if self._window.drift_detected:
-            alarm = self._alarm(int(self._window.width), "adwin")
+            alarm = self._alarm("adwin")
             self._restart([])
             return alarm
         if self._sum is not None:
             self._sum.update(value)
             if self._sum.drift_detected:
-                alarm = self._alarm(_since_change(self.values), "page-hinkley")
+                alarm = self._alarm("page-hinkley")
                 self._restart([])
                 return alarm
         if len(self.values) >= self.capacity:
@@ -96,7 +98,8 @@ class DriftDetector:
         for value in values:
             self._window.update(value)
 
-    def _alarm(self, recent: int, kind: str) -> Alarm:
+    def _alarm(self, kind: str) -> Alarm:
+        recent = _since_change(self.values)
         past, after = self.values[: len(self.values) - recent], self.values[len(self.values) - recent :]
         return Alarm(self.stream, _mean(past), _mean(after), len(past), len(after), kind)
 
@@ -118,7 +121,7 @@ class DriftDetector:
 
 
 def _page_hinkley(threshold: float) -> PageHinkley:
-    return PageHinkley(min_instances=MINIMUM, delta=0.05, threshold=threshold, alpha=0.999)
+    return PageHinkley(min_instances=MINIMUM, delta=SLACK, threshold=threshold, alpha=0.999)
 
 
 def _sum_state(test: PageHinkley) -> list[float | None]:

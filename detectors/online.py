@@ -186,7 +186,7 @@ class OnlineLearner:
             novelty.learn(event.row)
             self.reopened = max(0, self.reopened - 1)
         if not novel and event.sha256 and event.sha256 not in self.suspicion.examples:
-            self.suspicion.anchor(event.sha256, seen(event))
+            self.suspicion.anchor(seen(event))
 
     def _watch(self, event: ScanEvent, novelty: float | None, credibility: float | None) -> list[Alarm]:
         self.scans += 1

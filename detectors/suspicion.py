@@ -2,14 +2,17 @@
 
 There are few labels, so fitting anew costs milliseconds, gives the same for the same labels in whatever order they
 came, and a label that is taken back is gone as if it had never been given. Beside the labels stand anchors: recent
-files that the champion called benign and that are as usual as such files are. Half of them are learned from, the
-other half sets the cut: what they reach is not enough to raise a file.
+files that the champion called benign and that are as usual as such files are, near copies once. Half of them are
+learned from, the other half sets the cut: what they reach is not enough to raise a file. That the champion called a
+file benign is no argument against a person: an anchor that shares a name with a file labelled malicious counts only
+if the name is a common one among anchors.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +22,17 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
 
-from .advice import NO_ADVICE, Advice, Point
+from .advice import BUCKETS, NO_ADVICE, Advice, Point
 
 Floats = NDArray[np.float64]
 
 EXAMPLES = 1024
 ANCHORS = 384
 PER_PERSON = 200
+MARGIN = 1.0
+"""Log odds between what benign files reach and what raises a file."""
+RARE = 0.05
+"""Share of the anchors up to which a name is not a common one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Suspicion:
         Probability below which nothing is ever raised.
     """
 
-    def __init__(self, shrink: float = 0.1, anchor_weight: float = 0.3, least: float = 0.8) -> None:
+    def __init__(self, shrink: float = 0.02, anchor_weight: float = 0.3, least: float = 0.5) -> None:
         self.shrink = shrink
         self.anchor_weight = anchor_weight
         self.least = least
@@ -58,10 +65,12 @@ class Suspicion:
         self.anchors: dict[str, Point] = {}
         self.advice = NO_ADVICE
 
-    def anchor(self, sha256: str, seen: Point) -> None:
-        """Remember a file that is benign beyond doubt; the oldest goes when there are too many."""
-        self.anchors.pop(sha256, None)
-        self.anchors[sha256] = seen
+    def anchor(self, seen: Point) -> None:
+        """Remember a file that the champion credibly calls benign; the oldest goes when there are too many."""
+        names = " ".join(str(key) for key in sorted(seen) if key < BUCKETS)
+        key = hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
+        self.anchors.pop(key, None)
+        self.anchors[key] = seen
         while len(self.anchors) > ANCHORS:
             del self.anchors[next(iter(self.anchors))]
 
@@ -70,8 +79,6 @@ class Suspicion:
         self.examples.pop(sha256, None)
         if example is not None:
             self.examples[sha256] = example
-            if example.label == "malicious":
-                self.anchors.pop(sha256, None)
         while len(self.examples) > EXAMPLES:
             del self.examples[next(iter(self.examples))]
         self.advice = self._fit()
@@ -85,16 +92,15 @@ class Suspicion:
         good = [example.seen for example in counted if example.label == "benign"]
         # A benign example's features that no malicious one has would only get negative weights, that is none.
         keys = sorted({key for seen in bad for key in seen})
-        learned, held = self._halves()
+        learned, held = self._halves(bad)
         points = [*bad, *good, *learned]
         y = np.array([1.0] * len(bad) + [0.0] * (len(good) + len(learned)))
         weight = np.array([1.0] * (len(bad) + len(good)) + [self.anchor_weight] * len(learned))
         found = fit_weights(_table(points, keys), y, weight, self.shrink)
         weights = {key: float(value) for key, value in zip(keys, found[:-1], strict=True) if value > 1e-6}
         advice = Advice(weights, float(found[-1]), 1.0)
-        reached = max((advice.score(seen) for seen in (*held, *good)), default=0.0)
-        # Half way from what a benign file reaches to certainty.
-        advice.cut = max(self.least, reached + 0.5 * (1.0 - reached) if reached >= self.least else 0.0)
+        reached = max((advice.odds(seen) for seen in (*held, *good)), default=-MARGIN)
+        advice.cut = max(self.least, float(expit(reached + MARGIN)))
         return advice
 
     def _counted(self) -> list[Example]:
@@ -107,11 +113,15 @@ class Suspicion:
                 counted.append(example)
         return counted[::-1]
 
-    def _halves(self) -> tuple[list[Point], list[Point]]:
+    def _halves(self, bad: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+        """Anchors to learn from and to set the cut by, without those that share a rare name with a malicious file."""
+        counts = Counter(key for seen in self.anchors.values() for key in seen if key < BUCKETS)
+        most = max(2.0, RARE * len(self.anchors))
+        rare = {key for seen in bad for key in seen if key < BUCKETS and counts[key] <= most}
         halves: tuple[list[Point], list[Point]] = ([], [])
-        for sha256, seen in self.anchors.items():
-            if sha256 not in self.examples:
-                halves[hashlib.blake2b(sha256.encode(), digest_size=1).digest()[0] & 1].append(seen)
+        for key, seen in self.anchors.items():
+            if rare.isdisjoint(seen):
+                halves[int(key, 16) & 1].append(seen)
         return halves
 
     def to_state(self) -> dict[str, Any]:
@@ -121,7 +131,7 @@ class Suspicion:
                 [sha256, example.label, example.person, _pairs(example.seen)]
                 for sha256, example in self.examples.items()
             ],
-            "anchors": [[sha256, _pairs(seen)] for sha256, seen in self.anchors.items()],
+            "anchors": [[key, _pairs(seen)] for key, seen in self.anchors.items()],
             "advice": self.advice.to_state(),
         }
 
@@ -131,7 +141,7 @@ class Suspicion:
         suspicion = cls()
         for sha256, label, person, pairs in state["examples"]:
             suspicion.examples[sha256] = Example(label, person, _point(pairs))
-        suspicion.anchors = {sha256: _point(pairs) for sha256, pairs in state["anchors"]}
+        suspicion.anchors = {str(key): _point(pairs) for key, pairs in state["anchors"]}
         suspicion.advice = Advice.from_state(state["advice"])
         return suspicion
 

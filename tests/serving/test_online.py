@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import json
 import random
@@ -9,7 +10,9 @@ import random
 import pytest
 
 import detectors.online as online
-from detectors.online import AdaptiveScaler, DriftDetector, Novelty, OnlineLearner, ScanEvent
+from detectors.drift import DriftDetector
+from detectors.novelty import AdaptiveScaler, Novelty, Recent
+from detectors.online import LabelEvent, OnlineLearner, ScanEvent
 
 WIDTH = 30
 
@@ -94,7 +97,7 @@ def test_a_row_that_cannot_be_used_leaves_the_state_as_it_was(row: list[float]) 
 
 @pytest.mark.parametrize(
     "damaged",
-    [{}, {"format": 2}, {"format": 1}, {"format": 1, "schema": "1", "novelty": {}, "drift": {}, "recent": []}],
+    [{}, {"format": 1}, {"format": 2}, {"format": 2, "schema": "1", "novelty": {}, "drift": {}, "recent": []}],
 )
 def test_a_state_that_cannot_be_read_is_an_error(damaged: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="learner state"):
@@ -126,4 +129,98 @@ def test_scaled_features_stay_in_the_unit_interval_and_keep_their_order() -> Non
 
 def test_novelty_needs_the_width_it_was_made_for() -> None:
     with pytest.raises(ValueError, match="row of 2"):
-        Novelty(2).update([1.0])
+        Novelty(2).score([1.0])
+
+
+def told(number: int, seed: int, verdict: str = "benign", **changes: object) -> list[ScanEvent]:
+    """Events with scores, contents and names, as the service writes them."""
+    chance = random.Random(seed)
+    made = []
+    for event in events(number, seed, verdict):
+        own = dataclasses.replace(
+            event, score=chance.random() / 10, sha256=f"sha-{event.scan}", container="pickle", library="numpy",
+            names=(1, 2, chance.randrange(3, 9)),
+        )  # fmt: skip
+        made.append(dataclasses.replace(own, **changes))  # type: ignore[arg-type]
+    return made
+
+
+def test_labels_and_scans_cut_anywhere_give_the_state_of_one_run() -> None:
+    scans = told(400, 1) + told(60, 2, names=(77, 78))
+    steps: list[ScanEvent | LabelEvent] = list(scans)
+    for place, label in ((420, "malicious"), (430, "benign"), (440, None), (445, "malicious")):
+        steps.insert(place, LabelEvent(scans[410].sha256, label, "ann", scans[410]))
+
+    def run(learner: OnlineLearner, part: list[ScanEvent | LabelEvent]) -> OnlineLearner:
+        for step in part:
+            if isinstance(step, LabelEvent):
+                learner.label(step)
+            else:
+                learner.learn(step)
+        return learner
+
+    whole = state(run(OnlineLearner(), steps))
+    for cut in (0, 3, 300, 419, 421, 431, 441, 446, len(steps)):
+        first = run(OnlineLearner(), steps[:cut])
+        assert state(run(OnlineLearner.from_state(json.loads(state(first))), steps[cut:])) == whole
+
+
+def test_files_that_were_flagged_or_called_benign_without_credibility_are_not_learned_as_usual() -> None:
+    learner = OnlineLearner()
+    feed(learner, told(300, 1))
+    assert learner.novelty is not None
+    seen, anchors = learner.novelty.seen, set(learner.suspicion.anchors)
+    lessons = feed(learner, told(20, 2, score=0.99) + told(20, 3, "malicious") + told(20, 4, "incomplete", score=None))
+    assert [lesson.credibility for lesson in lessons] == [pytest.approx(0, abs=0.1)] * 20 + [None] * 40
+    assert learner.novelty.seen == seen
+    assert set(learner.suspicion.anchors) == anchors
+
+
+def test_what_is_novel_is_told_and_not_learned_until_it_has_come_to_stay() -> None:
+    learner = OnlineLearner()
+    feed(learner, told(600, 1))
+    assert learner.novelty is not None
+    seen = learner.novelty.seen
+    strange = [dataclasses.replace(event, row=[900.0] * WIDTH) for event in told(200, 2)]
+    first = learner.learn(strange[0])
+    assert first.novel
+    assert learner.novelty.seen == seen
+    lessons = feed(learner, strange[1:])
+    assert any(alarm.stream == "novelty" for lesson in lessons for alarm in lesson.alarms)
+    assert learner.novelty.seen > seen + 50
+
+
+@pytest.mark.parametrize("kind", ["container", "library"])
+def test_a_container_or_library_that_turns_up_more_often_raises_an_alarm_within_fifty_files(kind: str) -> None:
+    learner = OnlineLearner()
+    assert [lesson for lesson in feed(learner, told(500, 1)) if lesson.alarms] == []
+    after = feed(learner, told(50, 2, **{kind: "new"}))
+    alarms = {alarm.stream: alarm for lesson in after for alarm in lesson.alarms}
+    assert alarms[f"{kind}:new"].before < 0.2 < alarms[f"{kind}:new"].after
+
+
+def test_no_more_containers_and_libraries_are_watched_than_there_is_room_for() -> None:
+    learner = OnlineLearner()
+    for number in range(60):
+        feed(learner, told(1, number, container=f"c{number}", library=f"l{number}"))
+    assert len(learner.detectors) == len(online.STREAMS) + sum(online.KINDS.values())
+
+
+def test_each_of_the_two_tests_sees_a_jump_and_the_sum_sees_it_first() -> None:
+    calm = [0.1 * (place % 2) for place in range(400)]
+    seen = {}
+    for name, detector in (("both", DriftDetector("x")), ("window", DriftDetector("x", threshold=None))):
+        assert not any(detector.update(value) for value in calm)
+        places = [place for place in range(60) if detector.update(1.0)]
+        seen[name] = places[0]
+    assert seen["both"] <= seen["window"] < 50
+
+
+def test_recent_values_rank_a_value_among_them_and_forget_the_oldest() -> None:
+    recent = Recent(3)
+    assert recent.share_below(1.0) == 0.5
+    for value in (9.0, 1.0, 2.0, 2.0):
+        recent.add(value)
+    assert recent.values == [1.0, 2.0, 2.0]
+    assert [recent.share_below(value) for value in (0.0, 1.0, 2.0, 3.0)] == pytest.approx([0, 1 / 6, 2 / 3, 1])
+    assert Recent.from_state(3, recent.to_state()).share_below(2.0) == recent.share_below(2.0)

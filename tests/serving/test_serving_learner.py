@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from detectors.advice import Advice, point
+from serving import auth
 from serving import learner as module
+from serving.advice import AdviceFollower
 from serving.database import leases
 from serving.database.clock import now
 from serving.database.engine import Database, DatabaseUnavailable
-from serving.database.tables import Checkpoint, Event, ScanNovelty
+from serving.database.records import NewLabel, add_label
+from serving.database.tables import ApiKey, Checkpoint, Event, ScanNovelty
 from serving.database.writer import ScanRecord, store_scans
 from serving.learner import Learner, LeaseLost, check, replay, restore
-from serving.learner_job import JOB
+from serving.learner_job import ADVICE, JOB
 from tests.serving.models import HOSTILE
 from tests.serving.records import record_of
 
@@ -58,7 +62,8 @@ def learn_all(database: Database, holder: str = "learner") -> Learner:
 
 def stored_state(database: Database) -> tuple[int, bytes]:
     with database.read() as connection:
-        row = connection.execute(sa.select(Checkpoint.event_id, Checkpoint.state)).one()
+        query = sa.select(Checkpoint.event_id, Checkpoint.state).where(Checkpoint.reader == JOB)
+        row = connection.execute(query).one()
     return row.event_id, zlib.decompress(row.state)
 
 
@@ -76,7 +81,7 @@ def test_every_scan_is_learned_once_and_the_checkpoint_equals_a_replay(database:
         learned = connection.execute(sa.select(ScanNovelty.scan_id, ScanNovelty.novelty)).all()
         assert check(connection)
     assert len(learned) == 700
-    assert sum(novelty is None for _, novelty in learned) == 250
+    assert 250 <= sum(novelty is None for _, novelty in learned) < 350, "flagged files do not count as usual ones"
     assert all(0 <= novelty <= 1 for _, novelty in learned if novelty is not None)
 
 
@@ -87,7 +92,7 @@ def test_a_restart_after_any_step_gives_the_state_of_one_run(
     fill(database, records(600))
     with database.read() as connection:
         last = connection.execute(sa.select(sa.func.max(Event.id))).scalar_one()
-        whole = module._dump(replay(connection, last))
+        whole = module._dump(replay(connection, last).to_state())
     # A learner of its own for every step, as if each had been killed after it.
     while Learner(database, 30, "learner").step():
         pass
@@ -138,12 +143,12 @@ def test_a_checkpoint_that_cannot_be_read_is_made_anew_without_repeating_alarms(
     fill(database, records(500, 1, flagged=0.02), records(400, 2, flagged=0.7))
     learn_all(database)
     before, alarms = stored_state(database), drift(database)
-    for state in (b"not compressed", zlib.compress(b"{}"), zlib.compress(b'{"format": 1}')):
+    for state in (b"not compressed", zlib.compress(b"{}"), zlib.compress(b'{"format": 2}')):
         with database.write() as connection:
-            connection.execute(sa.update(Checkpoint).values(state=state))
+            connection.execute(sa.update(Checkpoint).where(Checkpoint.reader == JOB).values(state=state))
         with database.read() as connection:
             model, last = restore(connection)
-        assert (last, module._dump(model)) == before
+        assert (last, module._dump(model.to_state())) == before
     fill(database, records(10, 3))
     learn_all(database)
     assert drift(database) == alarms
@@ -207,9 +212,83 @@ def test_a_checkpoint_that_differs_from_the_log_is_noticed(database: Database, t
     learn_all(database)
     _, state = stored_state(database)
     changed = json.loads(state)
-    changed["recent"][0] = "another"
+    changed["recent"]["novelty"][0] = "another"
     with database.write() as connection:
         text = json.dumps(changed, sort_keys=True, separators=(",", ":"))
-        connection.execute(sa.update(Checkpoint).values(state=zlib.compress(text.encode())))
+        connection.execute(
+            sa.update(Checkpoint).where(Checkpoint.reader == JOB).values(state=zlib.compress(text.encode()))
+        )
     with database.read() as connection:
         assert not check(connection)
+
+
+def label(database: Database, scan_id: str, label: str, key: str = "ann") -> None:
+    with database.write() as connection:
+        known = connection.execute(sa.select(ApiKey.id).where(ApiKey.name == key)).scalar()
+        number = auth.add_key(connection, "analyst", key, "")[0] if known is None else known
+        add_label(connection, NewLabel(label, "r", scan_id=scan_id), number, key, "analyst")
+
+
+def advice(database: Database) -> Advice:
+    with database.read() as connection:
+        query = sa.select(Checkpoint.state).where(Checkpoint.reader == ADVICE)
+        return Advice.from_state(json.loads(zlib.decompress(connection.execute(query).scalar_one())))
+
+
+def family(number: int, seed: int) -> Iterator[ScanRecord]:
+    """Benign verdicts on different contents that name the same two unusual things."""
+    for record in records(number, seed, flagged=0.0):
+        values = {name: getattr(record, name) for name in ScanRecord.__slots__}
+        yield ScanRecord(**{**values, "names": (7001, 7002), "sha256": record.id * 2, "score": 0.01})
+
+
+def test_labels_teach_what_is_advised_and_each_replay_agrees(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 40)
+    fill(database, records(150, flagged=0.0), family(3, 5))
+    bad = f"{5:08d}{0:024d}"
+    label(database, bad, "malicious")
+    while Learner(database, 30, "learner").step():  # another one for every step, as if each had been killed
+        pass
+    assert advice(database).raises(point("t", [], [], [7001, 7002]))
+    with database.read() as connection:
+        assert check(connection)
+    fill(database, records(30, 9))
+    label(database, bad, "retracted")
+    learn_all(database)
+    assert not advice(database).raises(point("t", [], [], [7001, 7002]))
+    with database.read() as connection:
+        assert check(connection)
+
+
+def test_a_benign_label_that_waits_for_a_second_person_teaches_nothing(database: Database) -> None:
+    fill(database, family(2, 5))
+    with database.write() as connection:
+        guarded = next(family(1, 6))
+        values = {name: getattr(guarded, name) for name in ScanRecord.__slots__}
+        store_scans(connection, [ScanRecord(**{**values, "guarded": True})])
+    label(database, f"{5:08d}{0:024d}", "malicious")
+    label(database, guarded.id, "benign")
+    learn_all(database)
+    assert advice(database).raises(point("t", [], [], [7001, 7002]))
+    label(database, guarded.id, "benign", "ben")
+    learn_all(database)
+    assert not advice(database).raises(point("t", [], [], [7001, 7002]))
+
+
+def test_those_who_scan_follow_the_advice_and_keep_it_when_a_new_one_is_damaged(database: Database) -> None:
+    follower = AdviceFollower(database, 1.0)
+    fill(database, records(100, flagged=0.0), family(2, 5))
+    label(database, f"{5:08d}{0:024d}", "malicious")
+    learn_all(database)
+    assert not follower.raises("t", ([], []), [7001, 7002])
+    follower.look()
+    assert follower.raises("t", ([], []), [7001, 7002])
+    with database.write() as connection:
+        connection.execute(
+            sa.update(Checkpoint).where(Checkpoint.reader == ADVICE).values(event_id=10**6, state=zlib.compress(b"{}"))
+        )
+    with pytest.raises(ValueError, match="damaged advice"):
+        follower.look()
+    assert follower.raises("t", ([], []), [7001, 7002])

@@ -1,0 +1,131 @@
+"""What labels teach at once: it can only raise, is bounded, and can be taken back."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from detectors.advice import BUCKETS, NO_ADVICE, Advice, names_of, point
+from detectors.suspicion import EXAMPLES, PER_PERSON, Example, Suspicion
+from safepickle.features import SCHEMA
+from safepickle.limits import DEFAULT_LIMITS
+from safepickle.scan import trace_bytes
+from tests.assemble import Assembler
+
+COMMON = [1, 2, 3, 4]
+
+
+def anchored(number: int = 200) -> Suspicion:
+    suspicion = Suspicion()
+    for place in range(number):
+        chance = random.Random(place)
+        suspicion.anchor(point("x", [], [], [*COMMON, *chance.sample(range(10, 40), 3)]))
+    return suspicion
+
+
+def malicious(*names: int, person: str = "ann") -> Example:
+    return Example("malicious", person, point("x", [], [], [*COMMON, *names]))
+
+
+def test_without_a_malicious_label_nothing_is_raised() -> None:
+    suspicion = anchored()
+    assert suspicion.teach("s", Example("benign", "ann", {1: 1.0})) is NO_ADVICE
+    assert not NO_ADVICE.raises({1: 1.0})
+
+
+def test_one_malicious_label_raises_its_like_and_no_usual_file() -> None:
+    suspicion = anchored()
+    advice = suspicion.teach("s", malicious(100, 101, 102))
+    assert advice.raises(malicious(100, 101, 102).seen)
+    assert not any(advice.raises(seen) for seen in suspicion.anchors.values())
+
+
+def test_that_the_champion_called_its_like_benign_is_no_argument_against_a_label() -> None:
+    suspicion = anchored()
+    for place in range(5):
+        suspicion.anchor(malicious(100, 101, 200 + place).seen)
+    advice = suspicion.teach("s", malicious(100, 101, 102))
+    assert advice.raises(malicious(100, 101, 102, 300).seen)
+    assert not advice.raises(malicious().seen)
+
+
+def test_near_copies_are_one_anchor() -> None:
+    suspicion = Suspicion()
+    for value in range(9):
+        suspicion.anchor({1: 1.0, BUCKETS + 3: float(value)})
+    assert list(suspicion.anchors.values()) == [{1: 1.0, BUCKETS + 3: 8.0}]
+
+
+def test_what_is_added_to_a_file_never_lowers_what_is_said_of_it() -> None:
+    suspicion = anchored()
+    for place in range(20):
+        label = "malicious" if place % 2 else "benign"
+        seen = point("x", [], [], [*COMMON, 100 + place % 5, 200 + place])
+        suspicion.teach(f"s{place}", Example(label, "ann", seen))
+    advice = suspicion.advice
+    assert all(value >= 0 for value in advice.weights.values())
+    for place in range(200):
+        chance = random.Random(place)
+        names = chance.sample(range(300), 5)
+        more = names + chance.sample(range(300), 20)
+        assert advice.score(point("x", [], [], more)) >= advice.score(point("x", [], [], names))
+
+
+def test_a_label_taken_back_is_as_if_it_had_never_been_given() -> None:
+    suspicion = anchored()
+    before = suspicion.teach("s", malicious(100)).to_state()
+    suspicion.teach("t", malicious(*COMMON))
+    assert suspicion.teach("t", None).to_state() == before
+
+
+def test_a_benign_label_takes_the_sting_out_of_a_wrong_malicious_one() -> None:
+    suspicion = anchored()
+    suspicion.teach("s", malicious(100))
+    assert suspicion.advice.raises(malicious(100).seen)
+    suspicion.teach("t", Example("benign", "ben", malicious(100).seen))
+    assert not suspicion.advice.raises(malicious(100).seen)
+
+
+def test_no_person_counts_more_than_the_quota_and_memory_is_bounded() -> None:
+    suspicion = Suspicion()
+    for place in range(EXAMPLES + 50):
+        suspicion.examples[f"s{place}"] = malicious(place)
+    suspicion.teach("last", malicious(1, person="ben"))
+    assert len(suspicion.examples) == EXAMPLES
+    counted = suspicion._counted()
+    assert len(counted) == PER_PERSON + 1
+    assert sum(example.person == "ben" for example in counted) == 1
+
+
+def test_the_state_comes_back_from_json() -> None:
+    suspicion = anchored()
+    suspicion.teach("s", malicious(100))
+    text = json.dumps(suspicion.to_state(), allow_nan=False)
+    again = Suspicion.from_state(json.loads(text))
+    assert json.dumps(again.to_state()) == text
+    assert again.advice.score(malicious(100).seen) == suspicion.advice.score(malicious(100).seen)
+
+
+@pytest.mark.parametrize("weights", [[[1, -0.5]], [[1, float("nan")]], [["x", 1.0]]])
+def test_advice_that_could_lower_or_is_damaged_is_refused(weights: list[object]) -> None:
+    with pytest.raises(ValueError, match=r"advice|invalid literal"):
+        Advice.from_state({"weights": weights, "bias": -1.0, "cut": 0.9})
+
+
+def test_only_features_that_content_can_only_raise_are_looked_at() -> None:
+    every = point(str(SCHEMA.version), list(range(len(SCHEMA.names))), [1.0] * len(SCHEMA.names), [7])
+    named = {SCHEMA.names[key - BUCKETS] for key in every if key >= BUCKETS}
+    assert named < SCHEMA.monotone
+    assert point("another", [0], [1.0], [7]) == {7: 1.0}
+
+
+def test_the_numbers_of_a_file_are_those_of_its_callables_and_their_modules() -> None:
+    def numbers(name: str) -> set[int]:
+        data = Assembler(2).global_("lab.tools", name).text("x").tuple1().reduce().assemble()
+        return set(names_of(trace_bytes(data, DEFAULT_LIMITS)))
+
+    first, second = numbers("run"), numbers("go")
+    assert len(first) == len(second) == 2
+    assert len(first & second) == 1
