@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import signal
 import sys
@@ -42,7 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     add = keys.add_parser("add", help="make a key and print it, this once")
     add.add_argument("--role", choices=ROLES, required=True)
     add.add_argument("--name", required=True, help="who will use it")
+    add.add_argument("--expires", default="", metavar="MOMENT", help="when it ends (ISO 8601); default: never")
     add.set_defaults(command=_add_key)
+    rotate = keys.add_parser("rotate", help="make a key that takes the place of another, and print it, this once")
+    rotate.add_argument("id", type=int)
+    rotate.add_argument("--grace", type=float, default=3600.0, help="seconds for which the old one still works")
+    rotate.set_defaults(command=_rotate_key)
     listing = keys.add_parser("list", help="list all keys, one JSON object a line")
     listing.set_defaults(command=_list_keys)
     revoke = keys.add_parser("revoke", help="end a key")
@@ -71,8 +77,17 @@ def _open(settings: Settings) -> Database:
 def _add_key(options: argparse.Namespace, settings: Settings) -> int:
     upgrade(settings.database_url, settings.database_timeout)
     with _open(settings).write() as connection:
-        number, key = auth.add_key(connection, options.role, options.name, settings.key_pepper)
+        expires = auth.parse_expiry(options.expires)
+        number, key = auth.add_key(connection, options.role, options.name, settings.key_pepper, expires_at=expires)
     _print(json.dumps({"id": number, "role": options.role, "name": options.name, "key": key}))
+    return 0
+
+
+def _rotate_key(options: argparse.Namespace, settings: Settings) -> int:
+    with _open(settings).write() as connection:
+        grace = datetime.timedelta(seconds=options.grace)
+        number, key = auth.rotate_key(connection, options.id, settings.key_pepper, grace)
+    _print(json.dumps({"id": number, "key": key}))
     return 0
 
 

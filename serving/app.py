@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
+from .endpoint import HEADERS
 from .problems import Problem
 from .routes import OPERATIONS
 from .runtime import Runtime
@@ -31,7 +32,7 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             *(operation.route(runtime) for operation in OPERATIONS),
-            Route("/v1/{rest:path}", _unknown_path, methods=None),
+            Route("/v1/{rest:path}", _Unknown()),
         ],
         lifespan=lifespan,
     )
@@ -39,7 +40,17 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-async def _unknown_path(request: Request) -> Response:
+class _Unknown:
+    """Answers whatever no operation does, of any method."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = _problem(request).response(request.url.path)
+        response.headers.update(HEADERS)
+        await response(scope, receive, send)
+
+
+def _problem(request: Request) -> Problem:
     allowed: set[str] = set()
     for route in request.app.routes:
         match, _ = route.matches(request.scope)
@@ -47,6 +58,5 @@ async def _unknown_path(request: Request) -> Response:
             allowed |= route.methods
     if allowed:
         methods = ", ".join(sorted(allowed))
-        problem = Problem(405, "wrong-method", f"only {methods} works here", headers={"Allow": methods})
-        return problem.response(request.url.path)
-    return Problem(404, "unknown-path", "there is nothing at this address").response(request.url.path)
+        return Problem(405, "wrong-method", f"only {methods} works here", headers={"Allow": methods})
+    return Problem(404, "unknown-path", "there is nothing at this address")

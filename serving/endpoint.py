@@ -6,6 +6,9 @@ import asyncio
 import dataclasses
 import json
 import logging
+import math
+import secrets
+import string
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,13 +20,24 @@ from starlette.routing import Route
 from . import auth, metrics
 from .bodies import Spool, discard_rest, receive
 from .database.engine import DatabaseUnavailable
+from .logs import REQUEST_ID
+from .openapi import Doc
+from .parameters import invalid, storable
 from .problems import Problem
 from .runtime import Runtime
 
 logger = logging.getLogger("safepickle.serving")
 
 MAX_JSON = 64 * 1024
-HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+MAX_REQUEST_ID = 64
+REQUEST_ID_CHARACTERS = string.ascii_letters + string.digits + "._-"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    # Nothing of the API is meant to be shown as a page.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 Handler = Callable[[Request, Runtime, auth.Principal], Awaitable[Response]]
 
@@ -40,26 +54,38 @@ class Operation:
         Called with the request, the worker's runtime and who asks.
     role
         The least role that may ask; None asks for no key.
+    doc
+        What the OpenAPI document says of it.
     anonymous
-        Whether it works without a key where the operator allows anonymous scans.
+        Setting that lets it work without a key; empty for none.
     """
 
     method: str
     path: str
     handler: Handler
     role: str | None
-    anonymous: bool = False
+    doc: Doc
+    anonymous: str = ""
 
     def route(self, runtime: Runtime) -> Route:
-        """The route that answers it: errors become problems, and every answer is counted."""
+        """The route that answers it: errors become problems, and every answer is counted and has the request's id."""
         seconds = metrics.REQUEST_SECONDS.labels(self.path)
+        access_log = runtime.settings.access_log
 
         async def endpoint(request: Request) -> Response:
             started = time.perf_counter()
+            request_id = _request_id(request)
+            REQUEST_ID.set(request_id)
             response = await self._answer(request, runtime)
-            response.headers.update(HEADERS)
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            response.headers["X-Request-Id"] = request_id
             metrics.REQUESTS.labels(self.path, request.method, response.status_code).inc()
-            seconds.observe(time.perf_counter() - started)
+            took = time.perf_counter() - started
+            seconds.observe(took)
+            if access_log:
+                fields = {"method": self.method, "route": self.path, "status": response.status_code, "seconds": took}
+                logger.info("answered", extra={"fields": fields})
             return response
 
         return Route(self.path, endpoint, methods=[self.method])
@@ -68,24 +94,38 @@ class Operation:
         try:
             principal = await self._principal(request, runtime)
             return await self.handler(request, runtime, principal)
-        except Problem as problem:
+        except Problem as raised:
             await discard_rest(request)
-            return problem.response(request.url.path)
+            problem = raised
         except DatabaseUnavailable as error:
             metrics.DATABASE_FAILURES.inc()
             logger.error("database: %s", error)
-            return Problem(
+            problem = Problem(
                 503, "database-unavailable", "the database is not available, nothing was stored", retry_after=1
-            ).response(request.url.path)
+            )
         except Exception:
             logger.exception("%s %s failed", request.method, self.path)
-            return Problem(500, "internal-error", "a fault of the service; see its log").response(request.url.path)
+            problem = Problem(500, "internal-error", "a fault of the service; see its log")
+        return problem.response(request.url.path, REQUEST_ID.get())
 
     async def _principal(self, request: Request, runtime: Runtime) -> auth.Principal:
         if self.role is None:
             return auth.ANONYMOUS
-        anonymous = self.anonymous and runtime.settings.anonymous_scan
-        return await identify(request, runtime, self.role, anonymous=anonymous)
+        anonymous = bool(self.anonymous) and getattr(runtime.settings, self.anonymous)
+        principal = await identify(request, runtime, self.role, anonymous=anonymous)
+        if wait := runtime.rates.take(principal.key_id):
+            raise Problem(
+                429, "too-many-requests", "this key asks more often than it may", retry_after=max(1, math.ceil(wait))
+            )
+        return principal
+
+
+def _request_id(request: Request) -> str:
+    """The client's id of the request if it is harmless, otherwise a new one."""
+    given = request.headers.get("x-request-id", "")
+    if 0 < len(given) <= MAX_REQUEST_ID and given.isascii() and not given.strip(REQUEST_ID_CHARACTERS):
+        return given
+    return secrets.token_hex(8)
 
 
 async def identify(request: Request, runtime: Runtime, role: str, *, anonymous: bool = False) -> auth.Principal:
@@ -127,3 +167,12 @@ async def json_object(request: Request, runtime: Runtime) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Problem(400, "malformed-json", "the body is not a JSON object")
     return value
+
+
+def strings(body: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+    """Those members of a body, which are all texts that can be stored; missing ones are empty. Raises Problem."""
+    values = {name: body.get(name, "") for name in names}
+    for name, value in values.items():
+        if not isinstance(value, str) or not storable(value):
+            raise invalid(f"{name} is a string without NUL and halves of surrogate pairs")
+    return values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import sys
 import threading
 import time
 import zlib
@@ -23,6 +22,7 @@ from .database.clock import now
 from .database.engine import Database, DatabaseUnavailable
 from .database.tables import Checkpoint, Event, ScanNovelty
 from .learner_job import ADVICE, JOB
+from .logs import configure
 from .settings import Settings
 
 logger = logging.getLogger("safepickle.learner")
@@ -181,12 +181,13 @@ def main(parent: int, holder: str) -> int:
     """Entry of the process that a worker starts and has taken the lease for; it ends with the worker."""
     from .scan_process import die_with
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = Settings.from_environment()
+    configure(settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     die_with(parent)
-    run(Settings.from_environment(), stop, holder)
+    run(settings, stop, holder)
     return 0
 
 

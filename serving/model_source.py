@@ -91,7 +91,7 @@ class Champions:
     """
 
     def __init__(self, root: Path, folder: str | None = None) -> None:
-        self._registry = Registry(root)
+        self.registry = Registry(root)
         self._ledger = root / LEDGER
         self._folder = Path(folder or tempfile.gettempdir())
 
@@ -112,7 +112,7 @@ class Champions:
             When the store cannot be read.
         """
         try:
-            return self._registry.aliases().champion
+            return self.registry.aliases().champion
         except RegistryError as error:
             raise ModelRefused(str(error)) from error
 
@@ -125,7 +125,7 @@ class Champions:
             When the store cannot be read.
         """
         try:
-            return list(reversed(self._registry.aliases().champions[:-1]))
+            return list(reversed(self.registry.aliases().champions[:-1]))
         except RegistryError as error:
             raise ModelRefused(str(error)) from error
 
@@ -141,7 +141,7 @@ class Champions:
             return ModelSource(origin="package", version="", folder=None, hash="")
         private = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=self._folder))
         try:
-            version = self._registry.export(number, private / "bundle")
+            version = self.registry.export(number, private / "bundle")
         except (RegistryError, OSError) as error:
             shutil.rmtree(private, ignore_errors=True)
             raise ModelRefused(str(error)) from error

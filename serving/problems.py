@@ -51,14 +51,20 @@ class Problem(Exception):
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
 
-    def response(self, instance: str = "") -> Response:
-        """The problem as an HTTP answer; `instance` is the path it occurred at."""
-        body = {
+    def describe(self) -> dict[str, Any]:
+        """The problem as a JSON object."""
+        return {
             "type": TYPE_BASE + self.kind,
             "title": self.kind.replace("-", " ").capitalize(),
             "status": self.status,
             "detail": self.detail,
         }
+
+    def response(self, instance: str = "", request_id: str = "") -> Response:
+        """The problem as an HTTP answer; `instance` is the path it occurred at."""
+        body = self.describe()
         if instance:
             body["instance"] = instance
+        if request_id:
+            body["request_id"] = request_id
         return Json(body, self.status, self.headers, media_type="application/problem+json")

@@ -19,6 +19,7 @@ from .console.story import pack
 from .database import leases
 from .database.clock import new_id, now
 from .database.engine import Database, DatabaseUnavailable
+from .database.idempotency import earlier_answer, forget_answers
 from .database.migrate import upgrade
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
@@ -26,6 +27,7 @@ from .labels import LabelPolicy, decision
 from .learner_job import JOB, new_holder
 from .model_source import Champions
 from .problems import Problem
+from .rates import Rates
 from .scan_pool import NoModel, Saturated, ScanCrashed, ScanPool, ScanTimeout
 from .settings import Settings
 
@@ -33,6 +35,7 @@ logger = logging.getLogger("safepickle.serving")
 
 DATABASE_RETRY = 1.0
 LEARNER_LOOK = 1.0
+TIDY_INTERVAL = 600.0
 SECRETS = ("SAFEPICKLE_ADMIN_KEY", "SAFEPICKLE_KEY_PEPPER", "SAFEPICKLE_REGISTRY_KEY")
 
 
@@ -49,8 +52,10 @@ class Runtime:
         self.settings = settings
         self.database = Database(settings.database_url, settings.database_timeout)
         self.authenticator = auth.Authenticator(self.database, settings.key_pepper, settings.key_cache)
+        self.rates = Rates(settings.rate, settings.rate_burst)
         self.pool = ScanPool(settings)
         champions = Champions(Path(settings.registry).resolve(), settings.spool or None)
+        self.registry = champions.registry
         self.follower = ModelFollower(champions, self.pool, self.database, settings.poll_interval)
         self.label_policy = LabelPolicy(settings.label_clearances, settings.label_majority)
         self._writer = ScanWriter(self.database, self.label_policy)
@@ -70,6 +75,7 @@ class Runtime:
         self._tasks.append(asyncio.create_task(self.follower.run()))
         self._tasks.append(asyncio.create_task(self.pool.tend()))
         self._tasks.append(asyncio.create_task(self.advice.run()))
+        self._tasks.append(asyncio.create_task(self._tidy()))
         if self.settings.learner:
             self._tasks.append(asyncio.create_task(self._keep_learner()))
 
@@ -109,7 +115,38 @@ class Runtime:
         finally:
             self._uploads -= 1
 
-    async def scan(self, principal: auth.Principal, name: str, spool: Spool, story: str = "flagged") -> dict[str, Any]:
+    async def scan_once(
+        self, principal: auth.Principal, name: str, spool: Spool, key: str = ""
+    ) -> tuple[dict[str, Any], bool]:
+        """Scan as :meth:`scan` does, unless `key` was used for this before; return the answer and whether it was.
+
+        Raises
+        ------
+        AnotherRequest
+            When the key was used for another file.
+        """
+        if not key:
+            return await self.scan(principal, name, spool), False
+
+        def look() -> dict[str, Any] | None:
+            assert principal.key_id is not None
+            with self.database.read() as connection:
+                return earlier_answer(connection, principal.key_id, key, spool.sha256, name)
+
+        if (earlier := await asyncio.to_thread(look)) is not None:
+            return earlier, True
+        try:
+            return await self.scan(principal, name, spool, key), False
+        except sa.exc.IntegrityError:
+            # The same request came twice at once, or the key is a day old and not yet forgotten.
+            if (earlier := await asyncio.to_thread(look)) is not None:
+                return earlier, True
+            await asyncio.to_thread(self._forget_answers)
+            return await self.scan(principal, name, spool, key), False
+
+    async def scan(
+        self, principal: auth.Principal, name: str, spool: Spool, key: str = "", story: str = "flagged"
+    ) -> dict[str, Any]:
         """Scan a received file, store the scan, and return the answer of the API.
 
         `story` says of which files it is stored what the console shows of what loading would do: ``flagged``, or
@@ -157,6 +194,7 @@ class Runtime:
             raised=self.advice.raises(answer["schema"], answer["row"], answer["names"]),
             library=answer["library"],
             names=tuple(answer["names"]),
+            idempotency_key=key,
         )
         known = await self._writer.store(record)
         metrics.SCANS.labels(record.verdict).inc()
@@ -173,6 +211,19 @@ class Runtime:
             "decision": decided,
             "decided_by": decided_by,
         }
+
+    def _forget_answers(self) -> None:
+        with self.database.write() as connection:
+            forget_answers(connection)
+
+    async def _tidy(self) -> None:
+        """Now and then remove what is too old to be of use."""
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL)
+            try:
+                await asyncio.to_thread(self._forget_answers)
+            except DatabaseUnavailable as error:
+                logger.warning("old answers stay for now: %s", error)
 
     def _touch_database(self) -> None:
         with self.database.read() as connection:

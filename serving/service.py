@@ -6,19 +6,17 @@ none of BentoML's own request formats, one of which is a pickle, is reachable.
 
 from __future__ import annotations
 
-import logging
-
 import bentoml
 
 from serving.app import create_app
+from serving.logs import configure
 from serving.settings import Settings
 
 SETTINGS = Settings.from_environment()
 APP = create_app(SETTINGS)
 LONGEST_REQUEST = 86_400.0
 
-# BentoML's handlers print what its own loggers let through; ours would start at WARNING.
-logging.getLogger("safepickle").setLevel(logging.INFO)
+configure(SETTINGS.log_format)
 
 
 @bentoml.service(

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PREFIX = "SAFEPICKLE_"
+OFF_AT_ZERO = ("rate",)
+"""Numbers of which 0 means none."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -61,6 +63,16 @@ class Settings:
         print it once.
     key_pepper
         Secret mixed into the stored hashes of keys. Changing it makes all keys invalid.
+    open_metrics
+        Whether ``GET /metrics`` works without a key; otherwise it takes any.
+    rate
+        Requests a second that one key may send to each worker, on average; 0 for any number.
+    rate_burst
+        Requests that one key may send to a worker at once after a pause.
+    access_log
+        Whether every answered request is logged.
+    log_format
+        ``json`` for one object a line, or ``text``.
     key_cache
         Seconds for which a checked key is remembered; a revoked key works that long.
     learner
@@ -96,6 +108,11 @@ class Settings:
     anonymous_scan: bool = False
     admin_key: str = dataclasses.field(default="", repr=False)
     key_pepper: str = dataclasses.field(default="", repr=False)
+    open_metrics: bool = False
+    rate: float = 0.0
+    rate_burst: int = 50
+    access_log: bool = False
+    log_format: str = "json"
     key_cache: float = 5.0
     learner: bool = True
     learner_interval: float = 0.5
@@ -119,6 +136,8 @@ class Settings:
             name = PREFIX + field.name.upper()
             if name in source:
                 values[field.name] = _parse(name, source[name], type(field.default))
+        if values.get("log_format", "json") not in ("json", "text"):
+            raise SettingsError(f"{PREFIX}LOG_FORMAT is {values['log_format']!r}; write json or text")
         return Settings(**values)  # type: ignore[arg-type]  # _parse gives each field its own type
 
 
@@ -143,6 +162,8 @@ def _parse(name: str, text: str, kind: type) -> str | int | float | bool:
         number = kind(text)
     except ValueError:
         raise SettingsError(f"{name} is {text!r}; write {'a whole number' if kind is int else 'a number'}") from None
+    if number == 0 and name.removeprefix(PREFIX).lower() in OFF_AT_ZERO:
+        return 0 if kind is int else 0.0
     if not 0 < number < float("inf"):
         raise SettingsError(f"{name} is {text!r}; it has to be greater than zero and finite")
     return int(number) if kind is int else float(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime
+import hashlib
 import queue
 import threading
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy, Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
-from .tables import Base, Label, Scan
+from .tables import Base, IdempotentScan, Label, Scan
 
 BATCH = 128
 
@@ -39,6 +40,7 @@ class ScanRecord:
     number with the zeros; the row is what the online learner reads from the log. `floor`, `guarded`, `shape`
     and `raised` are those of :class:`~.tables.Scan`; `library` and `names` are for the learner alone. `story` is what
     the console shows of what loading would do, compressed; None where nobody is to read it.
+    With an `idempotency_key` the answer can be given again to the same request.
     """
 
     id: str
@@ -66,6 +68,7 @@ class ScanRecord:
     raised: bool = False
     library: str = ""
     names: tuple[int, ...] = ()
+    idempotency_key: str = ""
 
     def columns(self) -> dict[str, Any]:
         """Values of the scans table."""
@@ -178,7 +181,27 @@ def store_scans(
     if stories:
         connection.execute(_INSERT_STORY, stories)
     known = standing_labels(connection, {record.sha256 for record in records}, policy)
-    return [known.get(record.sha256, Standing(None)) for record in records]
+    answers = [known.get(record.sha256, Standing(None)) for record in records]
+    repeatable = [
+        {
+            "api_key_id": record.api_key_id,
+            "key": record.idempotency_key,
+            "fingerprint": fingerprint(record.sha256, record.name),
+            "at": record.at,
+            "scan_id": record.id,
+            "label": None if answer.at is None else answer.to_json_dict(),
+        }
+        for record, answer in zip(records, answers, strict=True)
+        if record.idempotency_key
+    ]
+    if repeatable:
+        connection.execute(sa.insert(IdempotentScan), repeatable)
+    return answers
+
+
+def fingerprint(sha256: str, name: str) -> str:
+    """What must be the same for a request with the same idempotency key to be the same."""
+    return hashlib.sha256(f"{sha256}\n{name}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def standing_labels(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ..endpoint import Operation
-from . import labels, models, scans, status
+from . import keys, labels, models, scans, status
 
-OPERATIONS: tuple[Operation, ...] = (*scans.OPERATIONS, *labels.OPERATIONS, *models.OPERATIONS, *status.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *scans.OPERATIONS,
+    *labels.OPERATIONS,
+    *models.OPERATIONS,
+    *keys.OPERATIONS,
+    *status.OPERATIONS,
+)
 """All of them; the busiest first, as they are tried in order."""

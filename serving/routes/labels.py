@@ -11,9 +11,12 @@ from starlette.responses import Response
 from .. import metrics
 from ..auth import Principal
 from ..database.candidates import load_candidates, queue_object
+from ..database.listing import Page, Span, list_labels
 from ..database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
 from ..endpoint import Operation, json_object
 from ..labels import LABELS, RETRACTED
+from ..openapi import PAGING, SPAN, Doc, Parameter
+from ..parameters import Parameters, number_of, page_answer, storable
 from ..problems import Json, Problem
 from ..queue import rank
 from ..runtime import Runtime
@@ -66,6 +69,27 @@ async def queue(request: Request, runtime: Runtime, principal: Principal) -> Res
     return Json(await asyncio.to_thread(load))
 
 
+async def show_labels(request: Request, runtime: Runtime, principal: Principal) -> Response:
+    """``GET /v1/labels``: labels, the latest first."""
+    query = Parameters(request)
+    given: dict[str, str | int | None] = {
+        "sha256": query.sha256("sha256"),
+        "author": query.text("author"),
+        "model_version": query.text("model_version"),
+        "label": query.choice("label", (*LABELS, RETRACTED)),
+    }
+    span = Span(query.moment("since"), query.moment("until"))
+    cursor, limit = query.page()
+    query.done()
+    equal = {name: value for name, value in given.items() if value is not None}
+
+    def load() -> Page:
+        with runtime.database.read() as connection:
+            return list_labels(connection, equal, span, number_of(cursor), limit)
+
+    return page_answer(await asyncio.to_thread(load))
+
+
 def _parse_label(body: dict[str, Any]) -> NewLabel:
     unknown = sorted(set(body) - {*MEMBERS, "retracts"})
     if unknown:
@@ -73,14 +97,16 @@ def _parse_label(body: dict[str, Any]) -> NewLabel:
     values = {name: body.get(name, "") for name in MEMBERS}
     if not all(isinstance(value, str) for value in values.values()):
         raise _invalid(f"{', '.join(MEMBERS)} are strings")
-    if any("\ud800" <= character <= "\udfff" for value in values.values() for character in value):
-        raise _invalid("a string holds half of a surrogate pair")
+    if not all(map(storable, values.values())):
+        raise _invalid("a string holds NUL or half of a surrogate pair")
     if bool(values["scan_id"]) == bool(values["sha256"]):
         raise _invalid("give either scan_id or sha256")
     if values["label"] not in (*LABELS, RETRACTED):
         raise _invalid(f"label is one of {', '.join((*LABELS, RETRACTED))}")
     retracts = body.get("retracts")
-    if retracts is not None and (type(retracts) is not int or values["label"] != RETRACTED):
+    if retracts is not None and (
+        type(retracts) is not int or not 0 < retracts < 1 << 63 or values["label"] != RETRACTED
+    ):
         raise _invalid(f"retracts is the number of a label and goes with the label {RETRACTED}")
     if len(values["evidence"]) > MAX_REASON:
         raise _invalid(f"evidence is of at most {MAX_REASON} characters")
@@ -97,6 +123,48 @@ def _invalid(detail: str) -> Problem:
 
 
 OPERATIONS = (
-    Operation("POST", "/v1/feedback", feedback, "analyst"),
-    Operation("GET", "/v1/queue", queue, "analyst"),
+    Operation(
+        "POST",
+        "/v1/feedback",
+        feedback,
+        "analyst",
+        Doc(
+            "Label a file, or take a label back",
+            "Label",
+            status=201,
+            body={"application/json": "NewLabel"},
+            problems=(400, 404, 409, 413, 415, 422),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/v1/queue",
+        queue,
+        "analyst",
+        Doc(
+            "Which files to label first, and why",
+            "Queue",
+            parameters=(Parameter("limit", "How many", {"type": "integer", "minimum": 1, "maximum": QUEUE_LENGTH}),),
+            problems=(422,),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/v1/labels",
+        show_labels,
+        "analyst",
+        Doc(
+            "Labels, the latest first",
+            "LabelPage",
+            parameters=(
+                Parameter("sha256", "Only of this content"),
+                Parameter("author", "Only by keys of this name"),
+                Parameter("model_version", "Only of scans by this model"),
+                Parameter("label", "Only this label", {"enum": [*LABELS, RETRACTED]}),
+                *SPAN,
+                *PAGING,
+            ),
+            problems=(422,),
+        ),
+    ),
 )

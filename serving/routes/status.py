@@ -1,8 +1,10 @@
-"""How the service does."""
+"""How the service does, and what it says of itself."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +12,8 @@ from starlette.responses import Response
 from .. import metrics
 from ..auth import Principal
 from ..endpoint import Operation
+from ..openapi import Doc
+from ..problems import Json
 from ..runtime import Runtime
 
 
@@ -18,4 +22,27 @@ async def show_metrics(request: Request, runtime: Runtime, principal: Principal)
     return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.CONTENT_TYPE)
 
 
-OPERATIONS = (Operation("GET", "/metrics", show_metrics, None),)
+async def show_document(request: Request, runtime: Runtime, principal: Principal) -> Response:
+    """``GET /v1/openapi.json``: all operations, with schemas and examples."""
+    return Json(_document())
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    from ..openapi import document
+    from . import OPERATIONS as ALL
+
+    return document(ALL)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/metrics",
+        show_metrics,
+        "scanner",
+        Doc("Metrics for Prometheus, over all processes", "", media="text/plain"),
+        anonymous="open_metrics",
+    ),
+    Operation("GET", "/v1/openapi.json", show_document, None, Doc("This document", "Document")),
+)

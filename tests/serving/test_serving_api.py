@@ -333,9 +333,16 @@ def test_health_and_readiness_need_no_key(service: Served) -> None:
         assert client.get("/readyz").status_code == 200
 
 
+def test_metrics_need_a_key_unless_the_operator_opens_them(service: Served, keys: dict[str, str]) -> None:
+    with service.client(None) as client:
+        assert_problem(client.get("/metrics"), 401, "unauthorized")
+    with service.client(keys["scanner"]) as client:
+        assert client.get("/metrics").status_code == 200
+
+
 def test_metrics_add_up_over_the_workers_and_show_no_path_of_a_client(service: Served) -> None:
     def scans() -> float:
-        text = httpx.get(f"http://127.0.0.1:{service.port}/metrics").text
+        text = httpx.get(f"http://127.0.0.1:{service.port}/metrics", headers={"X-API-Key": ADMIN_KEY}).text
         assert "/v1/scans/{scan_id}" in text
         assert "f" * 32 not in text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("safepickle_scans_total{"))
@@ -354,7 +361,8 @@ def test_metrics_add_up_over_the_workers_and_show_no_path_of_a_client(service: S
 
 def test_unknown_addresses_and_methods_are_problems(service: Served) -> None:
     with service.client() as client:
-        assert_problem(client.get("/v1/nothing"), 404, "unknown-path")
+        for method in ("GET", "POST", "PUT", "DELETE", "PROPFIND"):
+            assert_problem(client.request(method, "/v1/nothing"), 404, "unknown-path")
         response = client.get("/v1/scan")
         assert response.status_code == 405
         assert response.headers["content-type"] == "application/problem+json"

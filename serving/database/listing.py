@@ -1,0 +1,198 @@
+"""Lists of scans, labels and events, the latest first, a page at a time.
+
+A page costs the same however long the table is: it goes on by key, not by counting rows, and looks at no more than
+:data:`EXAMINED` rows. Where few of those pass the filters, a page is short or empty and still has a next one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import InstrumentedAttribute
+
+from ..labels import DEFAULT_POLICY, LabelPolicy, Standing, decision
+from ..learner_job import JOB
+from .clock import first_id
+from .tables import AuditEntry, Checkpoint, Event, Label, Scan, ScanNovelty
+from .writer import standing_labels
+
+EXAMINED = 2000
+
+Query = sa.Select[*tuple[Any, ...]]
+
+_SHOWN = (
+    Scan.id, Scan.at, Scan.sha256, Scan.size, Scan.name, Scan.container, Scan.verdict, Scan.score, Scan.complete,
+    Scan.model_version, Scan.api_key_id,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows as JSON objects, and the key after which the next page begins; None at the end."""
+
+    items: list[dict[str, Any]]
+    next: str | int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Span:
+    """From `since` on and before `until`; None for no bound. Moments count to the millisecond."""
+
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+
+
+def list_scans(
+    connection: Connection,
+    equal: dict[str, str | int],
+    span: Span,
+    before: str | None,
+    limit: int,
+    policy: LabelPolicy = DEFAULT_POLICY,
+) -> Page:
+    """Scans, the latest first.
+
+    Parameters
+    ----------
+    connection
+        Of a reading transaction.
+    equal
+        Values that columns must have. The first one is looked up by its index, so put first what few rows have.
+    span
+        When they were asked for.
+    before
+        Only scans older than the one with this id.
+    limit
+        Rows of a page.
+    policy
+        By which labels stand.
+    """
+    query: Query = sa.select(*_SHOWN)
+    if span.since is not None:
+        query = query.where(Scan.id >= first_id(span.since))
+    if span.until is not None:
+        query = query.where(Scan.id < first_id(span.until))
+    rows, following = _examine(connection, query, Scan.id, equal, before, limit)
+    hashes = {row.sha256 for row in rows}
+    known = standing_labels(connection, hashes, policy) if hashes else {}
+    novelties = _novelties(connection, [row.id for row in rows])
+    return Page([_scan(row, known.get(row.sha256, Standing(None)), novelties.get(row.id)) for row in rows], following)
+
+
+def _scan(row: sa.Row[Any], known: Standing, novelty: float | None) -> dict[str, Any]:
+    decided, decided_by = decision(row.verdict, known)
+    return {
+        "scan_id": row.id,
+        "at": row.at.isoformat(),
+        "path": row.name,
+        "sha256": row.sha256,
+        "size": row.size,
+        "container": row.container,
+        "verdict": row.verdict,
+        "score": row.score,
+        "complete": row.complete,
+        "model_version": row.model_version,
+        "novelty": novelty,
+        "label": None if known.at is None else known.to_json_dict(),
+        "decision": decided,
+        "decided_by": decided_by,
+    }
+
+
+def list_labels(
+    connection: Connection, equal: dict[str, str | int], span: Span, before: int | None, limit: int
+) -> Page:
+    """Labels, the latest first; see :func:`list_scans`."""
+    query: Query = sa.select(
+        Label.id, Label.at, Label.scan_id, Label.sha256, Label.label, Label.author, Label.role, Label.reason,
+        Label.model_version, Label.guarded, Label.retracts,
+    )  # fmt: skip
+    rows, following = _examine(connection, _within(query, Label.at, span), Label.id, equal, before, limit)
+    items = [{"label_id": row.id, **_dated(row, "id")} for row in rows]
+    return Page(items, following)
+
+
+def list_drift(connection: Connection, span: Span, before: int | None, limit: int) -> Page:
+    """Alarms of the drift detectors, the latest first, each with its evidence."""
+    query = _within(sa.select(Event.id, Event.at, Event.payload, Event.kind), Event.at, span)
+    rows, following = _examine(connection, query, Event.id, {"kind": "drift"}, before, limit)
+    return Page([{"alarm_id": row.id, "at": row.at.isoformat(), **row.payload} for row in rows], following)
+
+
+def list_audit(connection: Connection, equal: dict[str, str | int], span: Span, before: int | None, limit: int) -> Page:
+    """Entries of the audit log, the latest first."""
+    query = _within(
+        sa.select(
+            AuditEntry.id, AuditEntry.at, AuditEntry.key_id, AuditEntry.actor, AuditEntry.action, AuditEntry.subject,
+            AuditEntry.detail,
+        ),
+        AuditEntry.at,
+        span,
+    )  # fmt: skip
+    rows, following = _examine(connection, query, AuditEntry.id, equal, before, limit)
+    return Page([{"entry_id": row.id, **_dated(row, "id")} for row in rows], following)
+
+
+def learned_until(connection: Connection) -> dict[str, Any]:
+    """How far the learner has read the log: ``event_id``, ``at`` (None before its first batch), ``lag`` in events."""
+    row = connection.execute(sa.select(Checkpoint.event_id, Checkpoint.at).where(Checkpoint.reader == JOB)).first()
+    newest = connection.execute(sa.select(sa.func.max(Event.id))).scalar() or 0
+    read = 0 if row is None else row.event_id
+    return {
+        "event_id": None if row is None else read,
+        "at": None if row is None else row.at.isoformat(),
+        "lag": max(newest - read, 0),
+    }
+
+
+def _examine(
+    connection: Connection,
+    query: Query,
+    key: InstrumentedAttribute[Any],
+    equal: dict[str, str | int],
+    before: str | int | None,
+    limit: int,
+) -> tuple[Sequence[sa.Row[Any]], str | int | None]:
+    """(rows of a page, key after which to go on): the rows among the next :data:`EXAMINED` that pass."""
+    table = key.class_
+    names = list(equal)
+    if names:
+        query = query.where(getattr(table, names[0]) == equal[names[0]])
+    if before is not None:
+        query = query.where(key < before)
+    query = query.order_by(key.desc())
+    if len(names) < 2:
+        rows = connection.execute(query.limit(limit + 1)).all()
+        return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+    window = query.limit(EXAMINED).subquery()
+    passing = sa.select(window).where(*(window.c[name] == equal[name] for name in names[1:]))
+    rows = connection.execute(passing.order_by(window.c.id.desc()).limit(limit + 1)).all()
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1].id
+    seen = connection.execute(sa.select(sa.func.count(), sa.func.min(window.c.id)).select_from(window)).one()
+    return rows, seen[1] if seen[0] == EXAMINED else None
+
+
+def _within(query: Query, column: Any, span: Span) -> Query:
+    if span.since is not None:
+        query = query.where(column >= span.since)
+    return query if span.until is None else query.where(column < span.until)
+
+
+def _dated(row: sa.Row[Any], without: str) -> dict[str, Any]:
+    values = dict(row._mapping)
+    del values[without]
+    values["at"] = row.at.isoformat()
+    return values
+
+
+def _novelties(connection: Connection, ids: list[str]) -> dict[str, float | None]:
+    if not ids:
+        return {}
+    query = sa.select(ScanNovelty.scan_id, ScanNovelty.novelty).where(ScanNovelty.scan_id.in_(ids))
+    return {row.scan_id: row.novelty for row in connection.execute(query)}
