@@ -48,7 +48,7 @@ _SEEN: dict[str, Schema] = {
     "model_version": _TEXT,
     "label": _or_null(_reference("Standing")),
     "decision": _TEXT,
-    "decided_by": {"enum": ["model", "label"]},
+    "decided_by": {"enum": ["model", "label", "online"]},
 }
 _EVIDENCE: dict[str, Schema] = {
     "findings": {"type": "array", "items": _OBJECT},

@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ..labels import Standing, decision
 from .clock import now
 from .records import load_scan
-from .tables import IdempotentScan
+from .tables import IdempotentScan, Scan
 from .writer import fingerprint
 
 KEPT = datetime.timedelta(days=1)
@@ -30,24 +31,19 @@ def earlier_answer(connection: Connection, key_id: int, key: str, sha256: str, n
         When the key belongs to another one.
     """
     row = connection.execute(
-        sa.select(IdempotentScan.__table__).where(
-            IdempotentScan.api_key_id == key_id, IdempotentScan.key == key, IdempotentScan.at > now() - KEPT
-        )
+        sa.select(IdempotentScan.__table__, Scan.raised)
+        .join(Scan, Scan.id == IdempotentScan.scan_id)
+        .where(IdempotentScan.api_key_id == key_id, IdempotentScan.key == key, IdempotentScan.at > now() - KEPT)
     ).first()
     if row is None:
         return None
     if row.fingerprint != fingerprint(sha256, name):
         raise AnotherRequest
     stored = load_scan(connection, row.scan_id)
-    label = row.label
-    said = None if label is None else label["label"]
     answer = {member: value for member, value in stored.items() if member not in LATER_MEMBERS}
-    return {
-        **answer,
-        "label": label,
-        "decision": answer["verdict"] if said is None else said,
-        "decided_by": "model" if said is None else "label",
-    }
+    said = Standing(None if row.label is None else row.label["label"])
+    decided, decided_by = decision(answer["verdict"], said, row.raised)
+    return {**answer, "label": row.label, "decision": decided, "decided_by": decided_by}
 
 
 def forget_answers(connection: Connection) -> int:

@@ -27,7 +27,7 @@ Query = sa.Select[*tuple[Any, ...]]
 
 _SHOWN = (
     Scan.id, Scan.at, Scan.sha256, Scan.size, Scan.name, Scan.container, Scan.verdict, Scan.score, Scan.complete,
-    Scan.model_version, Scan.api_key_id,
+    Scan.model_version, Scan.api_key_id, Scan.raised,
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def list_scans(
 
 
 def _scan(row: sa.Row[Any], known: Standing, novelty: float | None) -> dict[str, Any]:
-    decided, decided_by = decision(row.verdict, known)
+    decided, decided_by = decision(row.verdict, known, row.raised)
     return {
         "scan_id": row.id,
         "at": row.at.isoformat(),
