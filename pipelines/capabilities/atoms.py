@@ -3,7 +3,8 @@
 ========== ==========================================================================================
 ``p2``      the third parameter of the function (captured variables come after the parameters)
 ``p0.cmd``  an attribute of it, up to three names long; an element of a container counts as the container
-``c7``      the result of the function's call number 7; ``c7.run`` an attribute of it
+``c7``      the result of the function's call number 7; ``c7.run`` an attribute of it; ``c7.#1`` its second item, where
+            it was unpacked
 ``g<name>`` what a full dotted name stands for: ``gos.path.join``
 ``d<m>:<q>`` the function or class defined as `q` in module `m`
 ``k3``      the function's closure number 3 (a nested function or a lambda)
@@ -64,6 +65,26 @@ def attribute(value: Iterable[str], name: str) -> Value:
         else:
             found.add(atom if atom[-1] == "." else atom + ".")
     return frozenset(found)
+
+
+def item_of(value: Iterable[str], index: int) -> Value:
+    """Return what stands at `index` in a value that is unpacked; but for results the whole counts as its items."""
+    return frozenset(
+        [f"{atom}.#{index}" if atom[0] == "c" and "." not in atom else atom for atom in value if atom[0] != "i"]
+    )
+
+
+def item_at(path: str) -> int:
+    """The index that a path of attributes begins with, -1 if it begins with an attribute."""
+    return int(path[1:].partition(".")[0]) if path[:1] == "#" else -1
+
+
+def result_of(atom: str) -> int:
+    """Number of the call whose result, or an item of it, an atom is; -1 for all else."""
+    if atom[0] != "c":
+        return -1
+    number, _, path = atom[1:].partition(".")
+    return int(number) if not path or (path[0] == "#" and "." not in path) else -1
 
 
 def root(atom: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from safepickle.capabilities.sinks import PREPARING, root_kind
 
+from .atoms import result_of
 from .graph import Edge, Graph, Node, Way, argument
 from .origins import CONTENT, NONE, Origins
 from .program import NEEDS_NOTHING, Call
@@ -95,8 +96,8 @@ class Callbacks(Origins):
         if atom[0] in "gdkp":
             for inner in self.graph.handed(self.node, atom):
                 self._back(number, inner, depth, binding)
-        elif atom[0] == "c" and "." not in atom:
-            carrier = self.calls[int(atom[1:])]
+        elif (made := result_of(atom)) >= 0:
+            carrier = self.calls[made]
             for atoms in carrier.given():
                 for held in atoms:
                     if held[0] in "gdk":

@@ -71,6 +71,7 @@ class Entry:
         if self.bases or self.target or any(kind != CALL for kind in self.ways):
             return ""
         flags = "i" * self.inert + "c" * bool(self.ways) + "u" * self.unknown or "k"
+        flags += "t" * (self.form == "class")
         return flags if flags in _BRIEF else ""
 
 

@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any
 
-from .atoms import EMPTY, Value, attribute, derived, joined
+from .atoms import EMPTY, Value, attribute, derived, item_of, joined
 from .scope import Scope
 
 BUILTINS = frozenset(dir(builtins))
@@ -27,8 +27,10 @@ _COLLECTING = {
         "reversed": "list", "enumerate": "list", "zip": "list", "iter": "list", "next": "", "min": "", "max": "",
     }.items()
 }  # fmt: skip
-_ANNOTATED = frozenset("str bytes int float bool list dict tuple set frozenset bytearray complex".split())
-_CHECKS = frozenset(["isidentifier", "isdigit", "isdecimal", "isnumeric", "isalnum", "isalpha"])
+UNDERSTOOD = frozenset(name.partition(".")[2] for name in (*_PLAIN, *_CONVERTING, *_COLLECTING)) | frozenset(
+    "__import__ getattr setattr super type vars".split()
+)
+"""Builtins that are taken for themselves even where a star import might replace them."""
 
 
 def evaluate(scope: Scope, node: ast.expr | None) -> Value:
@@ -154,7 +156,7 @@ def _lambda(scope: Scope, node: ast.Lambda) -> Value:
 
 def _yield(scope: Scope, node: ast.Yield | ast.YieldFrom) -> Value:
     value = evaluate(scope, node.value)
-    scope.returned |= value
+    scope.returns(value, ())
     return value if isinstance(node, ast.YieldFrom) else EMPTY
 
 
@@ -191,6 +193,24 @@ def assign(scope: Scope, target: ast.expr, value: Value, line: int) -> None:
             assign(scope, item, _elements(value), line)
     elif isinstance(target, ast.Starred):
         assign(scope, target.value, value, line)
+
+
+def unpack(scope: Scope, target: ast.expr, value: Value, line: int) -> None:
+    """Assign a value, each of its items to a target of its own if there are several."""
+    if isinstance(target, (ast.Tuple, ast.List)) and not any(isinstance(part, ast.Starred) for part in target.elts):
+        for index, part in enumerate(target.elts):
+            assign(scope, part, item_of(value, index), line)
+    else:
+        assign(scope, target, value, line)
+
+
+def returned(scope: Scope, node: ast.expr | None) -> None:
+    """Note what a ``return`` gives, item by item if it is a tuple."""
+    value = evaluate(scope, node)
+    parts = node.elts if isinstance(node, ast.Tuple) else []
+    if any(isinstance(part, ast.Starred) for part in parts):
+        parts = []
+    scope.returns(value, [_without_markers(evaluate(scope, part)) for part in parts])
 
 
 def _store_item(scope: Scope, target: ast.Subscript, value: Value, line: int) -> None:
@@ -310,50 +330,6 @@ def _imported(scope: Scope, node: ast.Call, callee: str, args: list[Value], keyw
     if callee == "gbuiltins.__import__" and "fromlist" not in keywords and len(args) < 4:
         names = [name.split(".")[0] for name in names]
     return frozenset("g" + scope.module.absolute(name) for name in names)
-
-
-def annotation(scope: Scope, node: ast.expr | None) -> Value:
-    """Instances of the classes that an annotation names; elements count as the container."""
-    if node is None:
-        return EMPTY
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 100:
-        try:
-            return annotation(scope, ast.parse(node.value, mode="eval").body)
-        except (SyntaxError, ValueError):
-            return EMPTY
-    if isinstance(node, ast.BinOp):
-        return annotation(scope, node.left) | annotation(scope, node.right)
-    if isinstance(node, ast.Subscript):
-        outer = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if outer in ("Optional", "Union", "Annotated", "Final", "ClassVar"):
-            return joined(*[annotation(scope, item) for item in inner])
-        return annotation(scope, node.value)
-    if isinstance(node, ast.Name) and node.id in _ANNOTATED:
-        return frozenset(["i" + node.id])
-    if isinstance(node, (ast.Name, ast.Attribute)):
-        return frozenset(
-            "I" + atom[1:].replace(":", ".")
-            for atom in evaluate(scope, node)
-            if atom[0] in "gd" and not atom.startswith(("gtyping.", "gbuiltins.", "gcollections.abc."))
-        )
-    return EMPTY
-
-
-def checked(scope: Scope, test: ast.expr) -> Value:
-    """What a condition that *fails* tells to be harmless text: ``not x.isidentifier()``, ``x not in ("a", "b")``."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.Or):
-        return joined(*[checked(scope, item) for item in test.values])
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Call):
-        called = test.operand.func
-        if isinstance(called, ast.Attribute) and called.attr in _CHECKS:
-            return evaluate(scope, called.value)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.NotIn, ast.NotEq)):
-        allowed = test.comparators[0]
-        items = allowed.elts if isinstance(allowed, (ast.Tuple, ast.List, ast.Set)) else [allowed]
-        if all(isinstance(item, ast.Constant) for item in items):
-            return evaluate(scope, test.left)
-    return EMPTY
 
 
 def needed(scope: Scope, test: ast.expr, holds: bool = True) -> frozenset[int]:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from safepickle.capabilities.sinks import CODE_ATTRIBUTES, CONTAINERS, PREPARING, SINKS, SWITCHES, root_kind
 
+from .atoms import result_of
 from .callbacks import GIVEN, METHOD, Callbacks
 from .components import components
 from .graph import Edge, Graph, Node, Way
@@ -87,11 +88,20 @@ class Evaluation(Callbacks):
         if returns != node.returns:
             node.returns = returns
             self.changed = True
+        items = [returns if self._is_filled(atoms) else self.sources(atoms) for atoms in node.function.items]
+        if items != node.items:
+            node.items = items
+            self.changed = True
         if self.stores != node.stores:
             node.stores = self.stores
             self.changed = True
         node.unknown = self.unknown
         return self.changed
+
+    def _is_filled(self, atoms: Atoms) -> bool:
+        """Whether a value may be an instance: what others put into it does not show in where it comes from."""
+        objects = self.graph.resolver.objects
+        return any(item[0] == "i" for atom in atoms for item in objects(self.node.function, self.node.own, atom))
 
     def _store(self, name: str, found: Sources) -> bool:
         before = self.stores.get(name, NONE)
@@ -118,10 +128,10 @@ class Evaluation(Callbacks):
         for item in self.node.called.get(number, ()):
             self._given(number, call, item[0], item)
         for atom in call.callee:
-            if atom[0] == "c" and "." not in atom:
-                self._run_made(number, int(atom[1:]))
+            if (maker := result_of(atom)) >= 0:
+                self._run_made(number, maker)
         if not self.node.edges[number] and number not in self.node.called:
-            self.unknown += any(atom[0] == "g" or (atom[-1] != "." and "." not in atom) for atom in call.callee)
+            self.unknown += any(_is_whole(atom) for atom in call.callee)
 
     def _run_made(self, number: int, maker: int) -> None:
         """The result of call `maker` is called: what code was made from is run."""
@@ -282,6 +292,11 @@ class Evaluation(Callbacks):
             if full in CONTAINERS:
                 for source in self.sources(atoms):
                     self.flow("tamper", source, (1, 0, full))
+
+
+def _is_whole(atom: str) -> bool:
+    """Whether an atom is a name or a value, no attribute of one."""
+    return atom[0] == "g" or (atom[-1] != "." and "." not in atom) or result_of(atom) >= 0
 
 
 def _gives_made(node: Node, way: Way) -> bool:

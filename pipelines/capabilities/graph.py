@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from safepickle.capabilities.sinks import root_kind
 
+from .atoms import result_of
 from .names import Object
 from .objects import Resolver
 from .program import Atoms, Call, Class, Function
@@ -56,8 +57,8 @@ class Node:
     """A function, and what is known of it: see :mod:`pipelines.capabilities.flow`."""
 
     __slots__ = (
-        "attributes", "called", "edges", "flows", "function", "guards", "imports", "opaque", "own", "passes", "reaches",
-        "returns", "stores", "unknown",
+        "attributes", "called", "edges", "flows", "function", "guards", "imports", "items", "opaque", "own", "passes",
+        "reaches", "returns", "stores", "unknown",
     )  # fmt: skip
 
     def __init__(self, function: Function, own: Class | None) -> None:
@@ -71,6 +72,8 @@ class Node:
         """Parameters, false by default, that must be true for a flow, if there are such."""
         self.reaches: dict[str, Way] = {}
         self.returns: frozenset[str] = frozenset()
+        self.items: list[frozenset[str]] = []
+        """The same for each item of a tuple that it returns."""
         self.stores: dict[str, frozenset[str]] = {}
         self.unknown = 0
         self.opaque = False
@@ -206,8 +209,10 @@ class Graph:
         found = self.node(inner, None)
         if node is not None and maker is node.function:
             yield Edge(found, captured=captured)
-        elif atom[:1] == "c" and "." not in atom:
-            yield Edge(found, captured=captured, through=int(atom[1:]))
+        elif atom and result_of(atom) >= 0:
+            yield Edge(found, captured=captured, through=result_of(atom))
+        elif atom[:1] == "p" and "." in atom:  # it was kept in a field, with what it captured
+            yield Edge(found, captured=dict.fromkeys(captured, (atom,)))
         else:
             yield Edge(found, captured={})
 

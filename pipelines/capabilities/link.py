@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from safepickle.capabilities.capability import Step
 from safepickle.capabilities.sinks import KINDS, root_kind
 
-from .bindings import bind_classes
+from .bindings import bind_kept
 from .callbacks import METHOD
 from .flow import Analysis
 from .graph import CALLED, IMPLICIT, Edge, Graph, Node, Way
@@ -42,7 +42,7 @@ def link(summaries: Iterable[PackageSummary], native: Mapping[str, NativeCallabl
     """
     program = Program(summaries)
     resolver = Resolver(program, native)
-    bind_classes(resolver)
+    bind_kept(resolver)
     graph = Graph(resolver)
     for function in list(program.functions()):
         graph.node(function, function.owner)
@@ -186,6 +186,8 @@ class Rows:
                 _better(best, (kind, False, implicit), (way[0], node, way, ""))
         for (kind, source), way in node.flows.items():
             position = int(source[1:].partition(".")[0])
+            if position == 0 and node.function.kind == "class":
+                continue  # the class is no argument: its name says which
             if position <= last and way[0] <= deepest and position not in captured:
                 _better(best, (kind, True, implicit), (way[0], node, way, source))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from safepickle.capabilities.capability import Capability, Reach
@@ -18,10 +19,12 @@ def sections(table: Table) -> Iterator[tuple[str, list[str], list[tuple[str, str
             yield header[0], header, [(name, entry) for name, _, entry in (line.partition("\t") for line in lines)]
 
 
-def briefs(header: list[str]) -> dict[str, int]:
-    """How many names of a section are told by fingerprints alone, by what these say."""
-    counts = map(int, header[5].split(",") if header[5] else ())
-    return dict(zip((flags for flags, _ in BRIEF), counts, strict=False))
+def briefs(header: list[str]) -> Counter[str]:
+    """How many names of a section are told by fingerprints alone, by each letter of what these say; all by ``""``."""
+    counts: Counter[str] = Counter()
+    for (flags, _), count in zip(BRIEF, header[5].split(",") if header[5] else (), strict=False):
+        counts.update(dict.fromkeys((*flags, ""), int(count)))
+    return counts
 
 
 def definitions(table: Table) -> Iterator[Capability]:

@@ -16,6 +16,8 @@ from .sources import STANDARD_LIBRARY, Source
 from .summary import PackageSummary
 from .thinning import thin
 
+FILLING = frozenset(["gsys.modules.__setitem__", "gbuiltins.globals", "gbuiltins.exec", "genum.global_enum"])
+"""What a module calls that gives itself names; enumerations do so in ``_convert_`` as well."""
 _FORMS = {"function": "function", "method": "function", "class": "class"}
 
 
@@ -32,6 +34,8 @@ class Merged:
         self._packages = packages
         self._modules: dict[str, ModuleEntries] = {}
         self._older: list[tuple[Entry, str]] = []
+        self._twins: set[tuple[str, str]] = set()
+        """Modules, and those that they replace their own definitions from."""
         self._bound: dict[str, dict[str, tuple[int, str]]] = {}
         """Module -> names in it that a statement binds: bits of the versions, and what name they stand for."""
 
@@ -48,6 +52,7 @@ class Merged:
             path = Path(data["path"])
             flags = ("p" if path.name == "__init__.py" else "") + ("d" if _makes_names(data) else "")
             module.flags = "".join(sorted({*module.flags, *flags} - {"n"}))
+            self._twins.update((name, star) for star in data["stars"])
             self._bind(module, "", data["names"], bit)
             self._bind(module, "", dict.fromkeys(data["extra"], ()), bit)
             for qualname, found in data["classes"].items():
@@ -83,6 +88,8 @@ class Merged:
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             if name and name not in self._modules:
                 self._module(name, source.package).flags = "n"
+            elif path.suffix == ".so" and "n" not in self._modules[name].flags:  # in C in one version of several
+                self._modules[name].flags = "".join(sorted({*self._modules[name].flags, "d"}))
 
     def add_native(self, callables: Mapping[str, NativeCallable]) -> None:
         """Take in the standard library's callables written in C."""
@@ -185,6 +192,7 @@ class Merged:
         self._add_bound()
         for entry, target in self._older:
             self._take_over(entry, self._entry(target))
+        self._compare_twins()
         for module in self._modules.values():
             for entry in module.names.values():
                 if entry.target and entry.ways:
@@ -198,6 +206,15 @@ class Merged:
         self._shorten()
         thin(self._modules, self.split, self._entry)
         return sorted(self._modules.values(), key=lambda module: module.name)
+
+    def _compare_twins(self) -> None:
+        """Of what is written in C and in Python as well, the source tells."""
+        for name, replacing in sorted(self._twins):
+            native = self._modules.get(replacing)
+            if native is not None and "c" in native.flags:
+                for qualname, entry in self._modules[name].names.items():
+                    if qualname in native.names and not entry.target:
+                        self._take_over(native.names[qualname], entry)
 
     def _shorten(self) -> None:
         """Say of a re-exported function that is inert just that, which takes less room than where it leads."""
@@ -285,5 +302,5 @@ def _named(atoms: Sequence[str]) -> Iterator[str]:
 def _makes_names(data: dict[str, Any]) -> bool:
     """Whether a module may have names that its source does not show."""
     calls = data["code"].get("calls", ())
-    replaced = any("gsys.modules.__setitem__" in callee for _, callee, *_ in calls)
-    return replaced or "__getattr__" in data["functions"] or bool(data["stars"])
+    filled = any(atom in FILLING or atom.endswith("._convert_") for _, callee, *_ in calls for atom in callee)
+    return filled or "__getattr__" in data["functions"] or bool(data["stars"])

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .atoms import Value, kept
-from .expressions import BUILTINS, annotation, evaluate
+from .expressions import BUILTINS, UNDERSTOOD, evaluate, returned
+from .hints import annotation
 from .scope import FunctionNode, Scope
 from .statements import run
 
@@ -89,7 +90,7 @@ class ModuleScope:
 
     def lookup(self, name: str) -> Value:
         """What a global name is, from within a function."""
-        if name not in self.bound and name in BUILTINS and not self.stars:
+        if name not in self.bound and name in BUILTINS and (not self.stars or name in UNDERSTOOD):
             return frozenset(["gbuiltins." + name])
         value = self.code.ever.get(name)
         if value is not None and len(value) == 1 and name not in self.extra and next(iter(value))[0] == "g":
@@ -184,7 +185,7 @@ class ModuleScope:
         while self.waiting:
             node, scope = self.waiting.pop(0)
             if isinstance(node, ast.Lambda):
-                scope.returned |= evaluate(scope, node.body)
+                returned(scope, node.body)
             else:
                 run(scope, node.body)
         code = self.code.as_json()

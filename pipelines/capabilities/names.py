@@ -43,7 +43,7 @@ class Names(ABC):
         self._members: dict[tuple[int, str], Objects] = {}
         self._fields: dict[tuple[int, str], Objects] = {}
         self.bound: dict[tuple[int, int], Objects] = {}
-        """Classes that are passed to parameters of constructors, somewhere in the programme."""
+        """Classes and instances that are passed to parameters which methods keep, somewhere in the programme."""
 
     @abstractmethod
     def objects(self, function: Function, own: Class | None, atom: str) -> Objects:

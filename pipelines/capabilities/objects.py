@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from safepickle.capabilities.sinks import root_kind
 
+from .atoms import item_at
 from .names import MAX_OBJECTS, Names, Object, Objects
 from .program import Class, Function, Program
 from .records import NativeCallable
 
 MAX_DEPTH = 24
+TAKING_OUT = frozenset("get items pop popitem popleft setdefault values".split())
+"""Methods of containers that give what they hold."""
 
 
 class Resolver(Names):
@@ -21,11 +24,13 @@ class Resolver(Names):
         self._returns: dict[tuple[int, int], Objects] = {}
         self._callees: dict[tuple[int, int, int], Objects] = {}
         self._results: dict[tuple[int, int, int], Objects] = {}
+        self._items: dict[tuple[int, int, int, int], Objects] = {}
         self._depth = 0
 
     def forget(self) -> None:
         """Drop all answers: they may be others now that more is known of constructors."""
-        for kept in (self._names, self._members, self._fields, self._returns, self._callees, self._results):
+        looked_up = (self._names, self._members, self._fields)
+        for kept in (*looked_up, self._returns, self._callees, self._results, self._items):
             kept.clear()
 
     def objects(self, function: Function, own: Class | None, atom: str) -> Objects:
@@ -56,6 +61,9 @@ class Resolver(Names):
         if head == "p":
             return self._path(self._parameter(function, own, int(base[1:])), path)
         if head == "c":
+            index = item_at(path)
+            if index >= 0:
+                return self._path(self._item(function, own, int(base[1:]), index), path.partition(".")[2])
             return self._path(self.results(function, own, int(base[1:])), path)
         if head == "k":
             return () if path else (("k", function, own, int(base[1:])),)
@@ -160,8 +168,36 @@ class Resolver(Names):
             found: list[Object] = []
             for callee in self.callees(function, own, number):
                 found += self._result(callee, function, own, number)
+            for atom in function.calls[number].callee:
+                found += self._held(function, own, atom)
             known = self._results[key] = tuple(dict.fromkeys(found))[:MAX_OBJECTS]
         return known
+
+    def _item(self, function: Function, own: Class | None, number: int, index: int) -> Objects:
+        """What one item of the result of call `number` may be; but for tuples the whole counts as its items."""
+        key = (id(function), id(own), number, index)
+        known = self._items.get(key)
+        if known is None:
+            self._items[key] = ()
+            found: list[Object] = []
+            for callee in self.callees(function, own, number):
+                called = callee[1] if callee[0] in "fb" else None
+                if called is None or index >= len(called.items):
+                    found += self._result(callee, function, own, number)
+                    continue
+                bound = callee[2] if callee[0] == "b" else called.owner
+                items = [item for atom in called.items[index] for item in self.objects(called, bound, atom)]
+                found += self._given_back(items, called, int(callee[0] == "b"), function, own, number)
+            known = self._items[key] = tuple(dict.fromkeys(found))[:MAX_OBJECTS]
+        return known
+
+    def _held(self, function: Function, own: Class | None, atom: str) -> Iterable[Object]:
+        """What a container in a field holds, if an atom is its method that takes it out; it counts as its elements."""
+        field, _, name = atom.rpartition(".")
+        if name in TAKING_OUT and field[:1] == "p" and "." in field:
+            for item in self.objects(function, own, field):
+                if item[0] in "fk" or (item[0] in "ci" and not self.member(item[1], name)):
+                    yield item
 
     def _result(self, callee: Object, function: Function, own: Class | None, number: int) -> Iterable[Object]:
         kind = callee[0]
@@ -187,8 +223,13 @@ class Resolver(Names):
         self, called: Function, bound: Class | None, shift: int, function: Function, own: Class | None, number: int
     ) -> Iterable[Object]:
         """What a function returns, where it gives back an argument: that argument."""
+        return self._given_back(self.returned(called, bound), called, shift, function, own, number)
+
+    def _given_back(
+        self, items: Iterable[Object], called: Function, shift: int, function: Function, own: Class | None, number: int
+    ) -> Iterable[Object]:
         call = function.calls[number]
-        for item in self.returned(called, bound):
+        for item in items:
             if item[0] != "p":
                 yield item
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .atoms import item_at
 from .graph import Edge, Node, argument
 from .program import Call
 
@@ -98,6 +99,9 @@ class Origins:
     def _of_field(self, base: str, name: str) -> Sources:
         number = int(base[1:])
         edges = self.node.edges[number]
+        index = item_at(name)
+        if index >= 0:
+            return self._of_item(number, index)
         makers = [edge for edge in edges if edge.receiver == "*" and edge.node is not None]
         found: set[str] = set()
         for store, attribute, atoms in self.node.function.stores:
@@ -110,6 +114,19 @@ class Origins:
             for source in edge.node.stores.get(name, NONE) | edge.node.stores.get("*", NONE):
                 if not source.startswith("p0"):
                     found |= self.mapped(number, edge, source)
+        return frozenset(found)
+
+    def _of_item(self, number: int, index: int) -> Sources:
+        """The sources of one item of what a call returns."""
+        edges = self.node.edges[number]
+        if not edges or number in self.node.called:
+            return self.of_result(number)
+        found: set[str] = set()
+        for edge in edges:
+            if edge.node is None or edge.receiver in ("*", "**") or index >= len(edge.node.items):
+                return self.of_result(number)
+            for source in edge.node.items[index]:
+                found |= self.mapped(number, edge, source)
         return frozenset(found)
 
     def mapped(self, number: int, edge: Edge, source: str) -> Sources:

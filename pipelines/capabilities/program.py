@@ -48,8 +48,8 @@ class Function:
     """A function, method, lambda, or the code of a module (whose `qualname` is empty)."""
 
     __slots__ = (
-        "annotated", "calls", "closures", "falsy", "kind", "line", "loads", "module", "own", "owner", "parameters",
-        "positional", "qualname", "returns", "star", "stars", "stores",
+        "annotated", "calls", "closures", "falsy", "items", "kind", "line", "loads", "module", "own", "owner",
+        "parameters", "positional", "qualname", "returns", "star", "stars", "stores",
     )  # fmt: skip
 
     def __init__(self, module: Module, qualname: str, data: dict[str, Any]) -> None:
@@ -64,6 +64,8 @@ class Function:
         self.stars: int = data["stars"]
         self.calls = [Call(item) for item in data.get("calls", ())]
         self.returns = _atoms(data.get("returns", ()))
+        self.items = [_atoms(item) for item in data.get("items", ())]
+        """Items of what it returns, if it always returns a tuple of as many."""
         self.annotated = _atoms(data.get("annotated", ()))
         self.stores = [(intern(base), intern(name), _atoms(value)) for base, name, value in data.get("stores", ())]
         self.closures = [

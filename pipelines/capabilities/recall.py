@@ -86,8 +86,7 @@ def _of_modules(modules: Sequence[str], table: Table) -> list[Kinds | None]:
     for name, header, _ in sections(table):
         for module, begin in begins.items():
             if "n" not in header[1] and (name + ".").startswith(begin):
-                brief = briefs(header)
-                kinds.setdefault(module, Counter())[CALL, True] += brief.get("c", 0) + brief.get("cu", 0)
+                kinds.setdefault(module, Counter())[CALL, True] += briefs(header)["c"]
     for found in definitions(table):
         for module, begin in begins.items():
             if found.name.startswith(begin):

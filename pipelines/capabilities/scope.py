@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .atoms import EMPTY, Value, joined, kept, short, without
@@ -76,6 +77,8 @@ class Scope:
         self.sites: dict[int, int] = {}
         self.stores: dict[tuple[str, str], set[str]] = {}
         self.returned: set[str] = set()
+        self.items: list[set[str]] | None = None
+        """Items of the tuples that it returns; empty if it also returns something else, None if nothing so far."""
         self.annotated: Value = EMPTY
         self.closures: list[tuple[FunctionNode, Scope]] = []
         self.captures: dict[str, int] = {}
@@ -158,6 +161,17 @@ class Scope:
         found.needs = self.needs if found.needs is None else found.needs & self.needs
         return frozenset([itself])
 
+    def returns(self, value: Value, items: Sequence[Value]) -> None:
+        """Note that a value may be returned, with its items if it is a tuple."""
+        self.returned |= value
+        if self.items is None:
+            self.items = [set(item) for item in items]
+        elif len(self.items) == len(items):
+            for known, item in zip(self.items, items, strict=True):
+                known |= item
+        else:
+            self.items = []
+
     def strip(self, roots: frozenset[str]) -> None:
         """Forget where variables come from, for parameters and results that were checked."""
         for name, value in self.variables.items():
@@ -175,6 +189,7 @@ class Scope:
             "stars": self.stars,
             "calls": [call.as_json() for call in self.calls],
             "returns": kept(self.returned, "pc~gdkIi"),
+            "items": [kept(item, "pc~gdkIi") for item in self.items or ()],
             "annotated": sorted(self.annotated),
             "stores": [[base, name, kept(value, "pc~gdkIi")] for (base, name), value in sorted(self.stores.items())],
             "closures": [

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .atoms import EMPTY, Value, attribute, derived, joined, root
-from .expressions import annotation, assign, checked, evaluate, needed
+from .expressions import assign, evaluate, needed, returned, unpack
+from .hints import annotation, checked
 from .scope import Scope
 
 Variables = dict[str, Value]
@@ -39,7 +40,7 @@ def _assign(scope: Scope, node: ast.Assign) -> None:
         return
     value = evaluate(scope, node.value)
     for target in node.targets:
-        assign(scope, target, value, node.lineno)
+        unpack(scope, target, value, node.lineno)
 
 
 def _pairs(target: ast.expr, value: ast.expr) -> bool:
@@ -65,7 +66,7 @@ def _augmented(scope: Scope, node: ast.AugAssign) -> None:
 
 
 def _return(scope: Scope, node: ast.Return) -> bool:
-    scope.returned |= evaluate(scope, node.value)
+    returned(scope, node.value)
     return True
 
 

@@ -173,7 +173,9 @@ class _Writer:
             else:
                 listed.append(line or self._listed(name, module.names[name], module))
         data = [sorted({fingerprint(name, width) for name in briefs[flags]}) for flags, width in BRIEF]
-        counts = ",".join(str(len(part)) for part in data) if any(data) else ""
+        while data and not data[-1]:
+            data.pop()
+        counts = ",".join(str(len(part)) for part in data)
         header = [f"\n:{module.name}", module.flags, str(self._packages[module.package]), f"{module.itself.versions:x}"]
         header += [START, counts, self._ways(module.itself)]
         return "\t".join(header) + "".join(listed), b"".join(b"".join(part) for part in data)

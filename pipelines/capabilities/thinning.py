@@ -3,7 +3,7 @@
 What an argument gets to is kept as it is. Left out is
 
 * of what is reached whatever is passed: reading files and importing modules, which everything does, and what is further
-  away than :data:`NEAR` calls, unless the way of an argument leads through it;
+  away than :data:`NEAR` calls (the network: :data:`FAR`), unless the way of an argument leads through it;
 * the way to the callables that are passed: it is enough that they are called;
 * the line of what hands nothing on;
 * where names lead that a module merely imports (one that is no package, so that it offers nothing), unless something
@@ -20,6 +20,8 @@ from safepickle.capabilities.sinks import sink_kind
 from .entries import Entry, ModuleEntries, Way
 
 NEAR = 5
+FAR = {"network": 12}
+"""Who uses the network does so through the many layers of a client, and whoever is asked hears of it."""
 Find = Callable[[str], Entry | None]
 Split = Callable[[str], tuple[ModuleEntries, str] | None]
 
@@ -43,7 +45,7 @@ def thin(modules: Mapping[str, ModuleEntries], split: Split, find: Find) -> None
 
 
 def _is_told(way: Way) -> bool:
-    return way.flows or not (way.kind in (READ, "import") or way.depth > NEAR)
+    return way.flows or not (way.kind in (READ, "import") or way.depth > FAR.get(way.kind, NEAR))
 
 
 def _needed(entries: list[Entry], modules: Mapping[str, ModuleEntries], find: Find) -> set[tuple[int, str]]:

@@ -19,8 +19,8 @@ fingerprints (upper bytes of the crc32 of names). The text holds sections of mod
 
 ``FLAGS`` are :data:`MODULE_FLAGS`; ``VERSIONS`` bits, hexadecimal, of the package's versions. At byte
 ``START`` of the fingerprints begin those of the names of which there is no more to tell than :data:`BRIEF` says:
-``COUNTS`` of each kind, with commas between. A module of several blocks has a section in each; a name is in the block
-that the crc32 of its first component chooses.
+``COUNTS`` of each kind, with commas between; zeros at the end are left out. A module of several blocks has a section in
+each; a name is in the block that the crc32 of its first component chooses.
 
 ``ENTRY`` is ``=`` and the number of the name that it leads to, or :data:`FORMS` and :data:`FLAGS` and then, each
 after a TAB, line, versions (empty: the module's), numbers of the bases with commas between, and reaches. ``REACHES``
@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import zlib
 
-MAGIC = b"SafePickle capabilities 2\n\0\0\0\0\0\0"
+MAGIC = b"SafePickle capabilities 3\n\0\0\0\0\0\0"
 SIZES = 6
 NAMES_IN_BLOCK = 64
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
@@ -49,9 +49,11 @@ FORMS = {"f": "function", "c": "class", "v": "value"}
 FLAGS = "iu"
 """Inert; does something not understood."""
 
-BRIEF = (("i", 3), ("k", 3), ("c", 3), ("u", 2), ("cu", 2))
+BRIEF = (
+    ("i", 3), ("k", 3), ("c", 3), ("it", 3), ("kt", 3), ("ct", 3), ("u", 2), ("cu", 2), ("ut", 2), ("cut", 2),
+)  # fmt: skip
 """What is told of a name by its fingerprint alone, and bytes of that: inert; known and hands nothing on; calls what
-it is passed; does something not understood; both."""
+it is passed; does something not understood; both. With ``t`` it is a class."""
 
 MODULE_FLAGS = "picdn"
 """A package; inert when imported; written in C and told by signatures; makes names at run time; not read at all."""

@@ -78,8 +78,8 @@ class Section:
     def unlisted(self, qualname: str, flags: str) -> Capability:
         """The capability of a name of which there is only a fingerprint."""
         return Capability(
-            f"{self.name}.{qualname}", self._status, inert="i" in flags, unknown="u" in flags, calls="c" in flags,
-            package=self.package, versions=self.versions(""), path=self._path,
+            f"{self.name}.{qualname}", self._status, "class" if "t" in flags else "", inert="i" in flags,
+            unknown="u" in flags, calls="c" in flags, package=self.package, versions=self.versions(""), path=self._path,
         )  # fmt: skip
 
     def capability(self, qualname: str, entry: str = "") -> Capability:

@@ -207,15 +207,15 @@ class Table:
             rest = parts[cut:]
             if entry and not rest:
                 return section.capability(qualname, entry)
+            brief = "" if entry else section.brief(qualname)
             if not entry:
-                brief = section.brief(qualname)
                 if brief and not rest:
                     return section.unlisted(qualname, brief)
                 if "u" in brief:
                     return Capability(name, "dynamic", unknown=True, package=section.package)
                 if not brief:
                     continue
-            if rest == ["__call__"] and entry[:1] != "c":
+            if rest == ["__call__"] and entry[:1] != "c" and "t" not in brief:
                 return f"{section.name}.{qualname}"
             inherited = self._inherited(section, entry, rest, hops)
             if inherited is not None:
