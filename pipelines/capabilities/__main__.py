@@ -2,7 +2,8 @@
 
 ``python -m pipelines.capabilities`` fetches what the manifest in params.yaml names, summarises each package by itself,
 links the summaries and writes the table. What is done stays on disk, so that it can be stopped and taken up again.
-``--offline`` fetches nothing and works with what is there.
+``--offline`` fetches nothing and works with what is there. ``--unseen`` makes a table to measure with, of packages that
+the shipped one does not hold.
 """
 
 from __future__ import annotations
@@ -30,18 +31,22 @@ from .table import write_table
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m pipelines.capabilities", description=__doc__)
     arguments.add_argument("--offline", action="store_true", help="fetch nothing, work with what is there")
-    arguments.add_argument("--output", type=Path, default=Path(shipped.PATH), help="where the table goes")
+    arguments.add_argument("--output", type=Path, help="where the table goes, if not into the package")
+    arguments.add_argument("--unseen", action="store_true", help="of the manifest's unseen packages; needs --output")
     chosen = arguments.parse_args()
-    manifest = Manifest.read(load_params())
+    output: Path = chosen.output or Path(shipped.PATH)
+    if chosen.unseen and chosen.output is None:
+        arguments.error("--unseen needs --output: the shipped table is none of them")
+    manifest = Manifest.read(load_params(), "unseen" if chosen.unseen else "packages")
     sources = list(fetch(manifest, offline=chosen.offline))
     if not any(source.package == STANDARD_LIBRARY for source in sources):
         raise SystemExit("capabilities: without the standard library of any Python nothing can be derived")
     summarise(sources, manifest)
     data = make_table(sources, manifest.link_megabytes)
-    partial = chosen.output.with_suffix(".part")
+    partial = output.with_suffix(".part")
     partial.write_bytes(data)
-    partial.rename(chosen.output)
-    print(f"wrote {chosen.output}: {len(data)} bytes")
+    partial.rename(output)
+    print(f"wrote {output}: {len(data)} bytes")
 
 
 def make_table(sources: list[Source], megabytes: int) -> bytes:

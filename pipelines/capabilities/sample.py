@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", default="python", help="packages to leave out, separated by commas")
+    parser.add_argument("--table", default=PATH, help="the table to draw from, if not the shipped one")
     parser.add_argument("--read", type=Path, help="TSV with the columns name and right (yes or no)")
     options = parser.parse_args()
     if options.read:
@@ -44,7 +45,7 @@ def main() -> None:
         right = sum(verdicts)
         print(f"{right} of {len(verdicts)} tagged rightly: {right / len(verdicts):.3f} [{low:.3f}, {high:.3f}]")
         return
-    table = open_table(PATH)
+    table = open_table(options.table)
     for found in sample(definitions(table), options.count, options.without.split(","), options.seed):
         print(f"{found.name}  ({found.package} {found.versions[-1]} {found.path}:{found.line})")
         for reach in flowing(found, KINDS):

@@ -59,8 +59,8 @@ class Manifest(Record):
     packages: tuple[Wanted, ...]
 
     @classmethod
-    def read(cls, params: dict[str, Any]) -> Manifest:
-        """Read the section.
+    def read(cls, params: dict[str, Any], packages: str = "packages") -> Manifest:
+        """Read the section, the packages from its entry of that name.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Manifest(Record):
                 standard_libraries=tuple(map(str, section["standard_libraries"])),
                 packages=tuple(
                     Wanted(package, str(version), index)
-                    for package, versions in section["packages"].items()
+                    for package, versions in section[packages].items()
                     for index, version in enumerate(reversed(versions))
                 ),
             )

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import zlib
 
-MAGIC = b"SafePickle capabilities 3\n\0\0\0\0\0\0"
+MAGIC = b"SafePickle capabilities 2\n\0\0\0\0\0\0"
 SIZES = 6
 NAMES_IN_BLOCK = 64
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-"
@@ -50,10 +50,10 @@ FLAGS = "iu"
 """Inert; does something not understood."""
 
 BRIEF = (
-    ("i", 3), ("k", 3), ("c", 3), ("it", 3), ("kt", 3), ("ct", 3), ("u", 2), ("cu", 2), ("ut", 2), ("cut", 2),
+    ("i", 3), ("k", 3), ("c", 3), ("u", 2), ("cu", 2), ("it", 3), ("kt", 3), ("ct", 3), ("ut", 2), ("cut", 2),
 )  # fmt: skip
 """What is told of a name by its fingerprint alone, and bytes of that: inert; known and hands nothing on; calls what
-it is passed; does something not understood; both. With ``t`` it is a class."""
+it is passed; does something not understood; both. With ``t`` it is a class. Where two fit the longer one holds."""
 
 MODULE_FLAGS = "picdn"
 """A package; inert when imported; written in C and told by signatures; makes names at run time; not read at all."""

@@ -38,6 +38,7 @@ class Section:
         self.package = owner.package(self._package)
         self._begin = integer(owner, begin)
         self._counts = counts
+        self._groups: list[tuple[int, int, int, str]] | None = None
         self._fingerprints = fingerprints
         self._status = "native" if "c" in self.flags else "analysed"
         self._path = ""
@@ -60,20 +61,28 @@ class Section:
 
     def brief(self, qualname: str) -> str:
         """What the fingerprint of a name says of it, one of :data:`~.layout.BRIEF`; nothing if there is none."""
-        if not self._counts:
-            return ""
-        begin = self._begin
-        for count, (flags, width) in zip(self._counts.split(","), BRIEF, strict=False):
-            size = width * integer(self._owner, count)
-            if size:
-                wanted = fingerprint(qualname, width)
-                at = self._fingerprints.find(wanted, begin, begin + size)
-                while at >= 0 and (at - begin) % width:
-                    at = self._fingerprints.find(wanted, at + 1, begin + size)
-                if at >= 0:
-                    return flags
-                begin += size
+        if self._groups is None:
+            self._groups = self._read_groups()
+        for width, begin, end, flags in self._groups:
+            wanted = fingerprint(qualname, width)
+            at = self._fingerprints.find(wanted, begin, end)
+            while at >= 0 and (at - begin) % width:
+                at = self._fingerprints.find(wanted, at + 1, end)
+            if at >= 0:
+                return flags
         return ""
+
+    def _read_groups(self) -> list[tuple[int, int, int, str]]:
+        """Where the fingerprints of each kind are: width, begin, end and what they say, the widest first."""
+        groups: list[tuple[int, int, int, str]] = []
+        begin = self._begin
+        for count, (flags, width) in zip(self._counts.split(",") if self._counts else (), BRIEF, strict=False):
+            end = begin + width * integer(self._owner, count)
+            if end > begin:
+                groups.append((width, begin, end, flags))
+            begin = end
+        groups.sort(key=lambda group: -group[0])
+        return groups
 
     def unlisted(self, qualname: str, flags: str) -> Capability:
         """The capability of a name of which there is only a fingerprint."""

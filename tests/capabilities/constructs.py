@@ -652,4 +652,121 @@ def good(x):
         "bad",
         "good",
     ),
+    "an item of a tuple that is returned": (
+        """
+def pair(x):
+    return x, 'pass'
+def bad(x):
+    first, second = pair(x)
+    exec(first)
+def good(x):
+    first, second = pair(x)
+    exec(second)
+""",
+        "bad",
+        "good",
+    ),
+    "what was put into an instance that is returned in a tuple": (
+        """
+class Box:
+    pass
+def fill(box, x):
+    setattr(box, x[0], x[1])
+def filled(x):
+    box = Box()
+    fill(box, x)
+    return box, x
+def bad(x):
+    box, rest = filled(x)
+    exec(box.code)
+def good(x):
+    box, rest = filled('pass')
+    exec(box.code)
+""",
+        "bad",
+        "good",
+    ),
+    "a closure kept in an instance": (
+        """
+class Run:
+    def __init__(self, code):
+        def go():
+            exec(code)
+        self.go = go
+    def __call__(self):
+        return self.go()
+class Fixed:
+    def __init__(self, code):
+        def go():
+            exec('pass')
+        self.go = go
+    def __call__(self):
+        return self.go()
+def bad(x):
+    Run(x)()
+def good(x):
+    Fixed(x)()
+""",
+        "bad",
+        "good",
+    ),
+    "an instance kept in a container": (
+        """
+class Runner:
+    def go(self, x):
+        exec(x)
+class Quiet:
+    def go(self, x):
+        return x
+class Uses:
+    def __init__(self):
+        self.kept = {}
+        self.add('a', Runner())
+    def add(self, name, item):
+        self.kept[name] = item
+    def run(self, x):
+        for name, item in self.kept.items():
+            item.go(x)
+class Idle(Uses):
+    def __init__(self):
+        self.other = {}
+        self.put('a', Quiet())
+    def put(self, name, item):
+        self.other[name] = item
+    def run(self, x):
+        for name, item in self.other.items():
+            item.go(x)
+def bad(x):
+    Uses().run(x)
+def good(x):
+    Idle().run(x)
+""",
+        "bad",
+        "good",
+    ),
+    "builtins that a star import might replace": (
+        """
+from other import *
+def bad(x):
+    exec(getattr(x, 'code'))
+def good(x):
+    exec(getattr(x, '__doc__'))
+""",
+        "bad",
+        "good",
+    ),
+    "what a class method takes from its class": (
+        """
+class Run:
+    code = 'pass'
+    @classmethod
+    def bad(cls, x):
+        exec(x)
+    @classmethod
+    def good(cls, x):
+        exec(cls.code)
+""",
+        "Run.bad",
+        "Run.good",
+    ),
 }

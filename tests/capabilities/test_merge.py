@@ -47,10 +47,15 @@ def outer(path):
     "kit/tests.so": "",
     "kit/lazy.py": "def __getattr__(name):\n    return name\n",
     "kit/odd.py": "def broken(:\n",
+    "kit/twice.py": "from ._quick import shown\n",
+    "kit/named.py": "globals().update(a=1)\n",
 }
 NEW = {
     "kit/__init__.py": "from .moved import run\n",
     "kit/moved.py": "def run(command):\n    return command\n",
+    "kit/twice.so": "",
+    "kit/_quick.so": "",
+    "kit/plain.py": "class Quiet:\n    def __call__(self):\n        return 1\n",
     "kit/core.py": "from .moved import run\ndef add(a, b):\n    return a + b\n",
 }
 
@@ -59,6 +64,18 @@ NEW = {
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     folder = tmp_path_factory.mktemp("sources")
     python = {"os.py": "from posix import *\nimport posix\nsystem = posix.system\n", "plain.py": "x = 1\n"}
+    python["operator.py"] = """
+class attrgetter:
+    def __init__(self, name):
+        def get(thing):
+            return getattr(thing, name)
+        self.get = get
+    def __call__(self, thing):
+        return self.get(thing)
+def add(a, b):
+    return a + b
+from _operator import *
+"""
     sources = [_source(folder, "python", "3.12", 0, python)]
     sources += [_source(folder, "kit", "1.0", 1, OLD), _source(folder, "kit", "2.0", 0, NEW)]
     with pytest.MonkeyPatch.context() as patch:
@@ -139,6 +156,30 @@ def test_modules_that_were_not_read_make_nothing_unresolvable(find: Callable[[st
     for name in ("kit._fast.x", "kit.tests.x.y", "kit.odd.broken"):
         assert (find(name).status, find(name).unknown) == ("native", True), name
     assert find("kit.lazy.anything").status == "dynamic"
+
+
+def test_what_is_in_c_in_some_version_or_reexported_from_there_exists(find: Callable[[str], Capability]) -> None:
+    assert (find("kit.twice.shown").status, find("kit.twice.shown").unknown) == ("analysed", True)
+    assert (find("kit.twice.other").status, find("kit.twice.other").unknown) == ("dynamic", True)
+
+
+def test_a_module_that_gives_itself_names_makes_none_unresolvable(find: Callable[[str], Capability]) -> None:
+    assert find("kit.named.a").status == "dynamic"
+
+
+def test_of_a_twin_in_c_the_source_in_python_tells(find: Callable[[str], Capability]) -> None:
+    for name in ("operator.attrgetter", "_operator.attrgetter"):
+        reach = find(name).reach("import", flows=True)
+        assert reach is not None, name
+        assert (reach.implicit, find(name).inert) == (True, False)
+    assert find("_operator.add").inert
+
+
+def test_a_class_of_which_there_is_no_more_to_say_is_known_to_be_one(find: Callable[[str], Capability]) -> None:
+    found = find("kit.plain.Quiet")
+    assert (found.form, found.inert, found.line) == ("class", True, 0)
+    assert find("kit.core.add").form == ""
+    assert find("kit.plain.Quiet.__call__").inert
 
 
 def test_what_is_measured_is_told_from_the_table(table: Table) -> None:
