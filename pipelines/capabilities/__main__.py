@@ -9,21 +9,21 @@ the shipped one does not hold.
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from safepickle.capabilities import table as shipped
 
 from ..params import load_params
-from .analysis import read_summary, summarise
+from .analysis import growing, read_summary, summarise
 from .fetch import fetch
 from .groups import groups
 from .link import link
 from .merge import Merged
 from .native import native
+from .records import NativeCallable
 from .sources import STANDARD_LIBRARY, Manifest, Source
 from .table import write_table
 
@@ -63,23 +63,30 @@ def make_table(sources: list[Source], megabytes: int) -> bytes:
         chosen = {source.package: source.version for source in world}
         for own, together in groups(world, index, megabytes):
             begin = time.monotonic()
-            summaries = [read_summary(source) for source in together]
-            modules: set[str] = set()
-            for source, summary in zip(together, summaries, strict=True):
-                if source in own:
-                    merged.add_modules(summary)
-                    modules.update(summary.modules)
-            for row in link(summaries, callables):
-                if row.kind != "module" or row.name in modules:
-                    merged.add_row(row, chosen, modules)
+            with growing():
+                _add_group(own, together, merged, callables, chosen)
             names = ", ".join(str(source) for source in own)
             print(f"linked {names} in {time.monotonic() - begin:.0f} s", file=sys.stderr)
-            del summaries
-            gc.collect()
     for source in sources:
         merged.add_unread(source)
     merged.add_native(callables)
     return write_table(merged.finish(), versions)
+
+
+def _add_group(
+    own: Collection[Source], together: list[Source], merged: Merged, callables: Mapping[str, NativeCallable],
+    chosen: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Link sources and take in what that says of their `own` part."""
+    summaries = [read_summary(source) for source in together]
+    modules: set[str] = set()
+    for source, summary in zip(together, summaries, strict=True):
+        if source in own:
+            merged.add_modules(summary)
+            modules.update(summary.modules)
+    for row in link(summaries, callables):
+        if row.kind != "module" or row.name in modules:
+            merged.add_row(row, chosen, modules)
 
 
 def worlds(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:

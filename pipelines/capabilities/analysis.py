@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
 import sys
 import zlib
@@ -45,8 +46,20 @@ def read_summary(source: Source) -> PackageSummary:
 
 
 def _summarise(folder: str, package: str, version: str) -> bytes:
-    summary = analyse(Path(folder), package, version)
+    with growing():
+        summary = analyse(Path(folder), package, version)
     return zlib.compress(json.dumps(summary.to_json(), separators=(",", ":")).encode(), 6)
+
+
+@contextmanager
+def growing() -> Iterator[None]:
+    """Collect no garbage while something is built of which nearly all stays: a third of the time went into that."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 @contextmanager
