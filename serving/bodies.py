@@ -119,13 +119,13 @@ async def receive(request: Request, spool: Spool, max_body: int, idle: float) ->
     if request.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise Problem(415, "content-encoding", "send the file as it is, without Content-Encoding")
     _check_announced(request, max_body)
-    chunks = _chunks(request, max_body, idle)
+    chunks = chunks_of(request, idle, max_body)
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         async for chunk in chunks:
             await spool.write(chunk)
         await spool.finish()
-        return _plain_name(request.query_params.get("name", ""))
+        return plain_name(request.query_params.get("name", ""))
     try:
         part = FilePart(content_type)
         async for chunk in chunks:
@@ -135,7 +135,7 @@ async def receive(request: Request, spool: Spool, max_body: int, idle: float) ->
     except MalformedMultipart as error:
         raise Problem(400, "malformed-multipart", f"{error}; send one part with a file") from error
     await spool.finish()
-    return _plain_name(part.filename or request.query_params.get("name", ""))
+    return plain_name(part.filename or request.query_params.get("name", ""))
 
 
 async def discard_rest(request: Request) -> None:
@@ -159,7 +159,8 @@ def _check_announced(request: Request, max_body: int) -> None:
         raise _too_large(max_body)
 
 
-async def _chunks(request: Request, max_body: int, idle: float) -> AsyncIterator[bytes]:
+async def chunks_of(request: Request, idle: float, max_body: int | None = None) -> AsyncIterator[bytes]:
+    """The request's body as it comes; at most `max_body` bytes, `idle` seconds apart. Raises Problem."""
     received = 0
     stream = request.stream()
     while True:
@@ -173,7 +174,7 @@ async def _chunks(request: Request, max_body: int, idle: float) -> AsyncIterator
         except ClientDisconnect:
             raise Problem(400, "upload-broken-off", "the connection ended before the whole file had come") from None
         received += len(chunk)
-        if received > max_body:
+        if max_body is not None and received > max_body:
             raise _too_large(max_body)
         if chunk:
             yield chunk
@@ -189,7 +190,7 @@ def _too_large(max_body: int) -> Problem:
     )
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """The last path component, printable and short."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in last)[

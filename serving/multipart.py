@@ -1,20 +1,22 @@
-"""One file out of a multipart/form-data body, as it streams by (:rfc:`7578`)."""
+"""Files out of a multipart/form-data body, as it streams by (:rfc:`7578`)."""
 
 from __future__ import annotations
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from .pieces import Closed, MalformedArchive, Opened, Piece
+
 MAX_HEADERS = 16
 MAX_HEADER_BYTES = 4096
 
 
-class MalformedMultipart(ValueError):
-    """The body is not multipart/form-data with exactly one file."""
+class MalformedMultipart(MalformedArchive):
+    """The body is not multipart/form-data, or has not exactly one part where one is wanted."""
 
 
-class FilePart:
-    """Reads the one part of the body, which is the file; a file name is wanted but not needed.
+class FileParts:
+    """Reads parts one after another; each is a file, whose name is wanted but not needed.
 
     Parameters
     ----------
@@ -32,22 +34,23 @@ class FilePart:
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise MalformedMultipart("the Content-Type names no boundary")
-        self.filename = ""
-        self._parts = 0
+        self._filename = ""
         self._ended = False
         self._header_name = b""
         self._header_value = b""
-        self._pieces: list[bytes] = []
+        self._pieces: list[Piece] = []
         try:
             self._parser = MultipartParser(
                 boundary,
                 {
                     "on_part_begin": self._begin,
                     "on_part_data": self._data,
+                    "on_part_end": self._close,
                     "on_header_begin": self._header_begin,
                     "on_header_field": self._header_field,
                     "on_header_value": self._header_value_part,
                     "on_header_end": self._header_end,
+                    "on_headers_finished": self._open,
                     "on_end": self._end,
                 },
                 max_header_count=MAX_HEADERS,
@@ -56,8 +59,8 @@ class FilePart:
         except FormParserError as error:
             raise MalformedMultipart(str(error)) from error
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Take the next bytes of the body; return the bytes of the file in them."""
+    def feed(self, chunk: bytes) -> list[Piece]:
+        """Take the next bytes of the body; return what they hold."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -69,16 +72,18 @@ class FilePart:
         """Call it at the end of the body."""
         if not self._ended:
             raise MalformedMultipart("the body ended before the closing boundary")
-        if self._parts != 1:
-            raise MalformedMultipart("the body has no part")
 
     def _begin(self) -> None:
-        self._parts += 1
-        if self._parts > 1:
-            raise MalformedMultipart("the body has more than one part")
+        self._filename = ""
+
+    def _open(self) -> None:
+        self._pieces.append(Opened(self._filename))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._pieces.append(data[start:end])
+
+    def _close(self) -> None:
+        self._pieces.append(Closed())
 
     def _header_begin(self) -> None:
         self._header_name = self._header_value = b""
@@ -93,7 +98,7 @@ class FilePart:
         name = self._header_name.lower()
         if name == b"content-disposition":
             _, options = parse_options_header(self._header_value)
-            self.filename = options.get(b"filename", b"").decode("utf-8", "replace")
+            self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
         elif name == b"content-transfer-encoding" and self._header_value.strip().lower() not in (
             b"binary",
             b"8bit",
@@ -103,3 +108,31 @@ class FilePart:
 
     def _end(self) -> None:
         self._ended = True
+
+
+class FilePart:
+    """Reads the one part of a body; see :class:`FileParts`."""
+
+    def __init__(self, content_type: str) -> None:
+        self.filename = ""
+        self._parts = 0
+        self._reader = FileParts(content_type)
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next bytes of the body; return the bytes of the file in them."""
+        data: list[bytes] = []
+        for piece in self._reader.feed(chunk):
+            if isinstance(piece, bytes):
+                data.append(piece)
+            elif isinstance(piece, Opened):
+                self._parts += 1
+                self.filename = piece.name
+                if self._parts > 1:
+                    raise MalformedMultipart("the body has more than one part")
+        return data
+
+    def finish(self) -> None:
+        """Call it at the end of the body."""
+        self._reader.finish()
+        if self._parts != 1:
+            raise MalformedMultipart("the body has no part")

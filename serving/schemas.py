@@ -149,7 +149,16 @@ SCHEMAS: dict[str, Schema] = {
     "Rollback": _object({"reason": {"type": "string", "minLength": 1, "maxLength": 2000}}),
     "Promoted": _object({"champion": _COUNT, "before": _or_null(_COUNT), "reason": _TEXT}),
     "Address": _object({"url": {"type": "string", "minLength": 1, "maxLength": 2000}}),
-    "BatchLine": _object({"index": _COUNT, "path": _TEXT}, {"status": _COUNT, "scan": _reference("Scan")}),
+    "BatchLine": {
+        "anyOf": [
+            _object({"index": _COUNT, "path": _TEXT, "status": {"const": 200}, "scan": _reference("Scan")}),
+            _object({"index": _COUNT, "path": _TEXT, "status": _COUNT, "problem": _reference("Problem")}),
+            _object(
+                {"done": {"type": "boolean"}, "files": _COUNT, "scanned": _COUNT, "failed": _COUNT},
+                {"problem": _reference("Problem")},
+            ),
+        ]
+    },
     "Key": _object(_KEY),
     "Keys": _object({"items": {"type": "array", "items": _reference("Key")}}),
     "NewKey": _object({"name": _TEXT, "role": {"enum": list(ROLES)}}, {"expires_at": _MOMENT}),

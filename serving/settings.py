@@ -45,6 +45,8 @@ class Settings:
         Scan processes of each worker.
     scan_queue
         Scans that may wait for a process in each worker; more are answered 429.
+    batch_files
+        Files that one batch may have.
     uploads
         Requests each worker receives at once; more are answered 429.
     workers
@@ -100,6 +102,7 @@ class Settings:
     scan_memory: int = 2 << 30
     scan_processes: int = 2
     scan_queue: int = 64
+    batch_files: int = 100_000
     uploads: int = 256
     workers: int = 2
     poll_interval: float = 0.5

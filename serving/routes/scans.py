@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..auth import Principal
+from ..batches import Batch
 from ..bodies import Spool, receive
 from ..database.idempotency import AnotherRequest
 from ..database.listing import Page, Span, list_scans
@@ -34,6 +35,11 @@ async def scan(request: Request, runtime: Runtime, principal: Principal) -> Resp
             return await answer_scan(runtime, principal, name, spool, key)
         finally:
             spool.close()
+
+
+async def scan_batch(request: Request, runtime: Runtime, principal: Principal) -> Response:
+    """``POST /v1/scans:batch``: many files as parts of multipart/form-data or members of a tar archive."""
+    return Batch(request, runtime, principal)
 
 
 async def answer_scan(runtime: Runtime, principal: Principal, name: str, spool: Spool, key: str) -> Response:
@@ -104,6 +110,7 @@ NAME = Parameter("name", "File name, for a raw body")
 IDEMPOTENCY = Parameter(
     "Idempotency-Key", "The same key for the same file within a day gets the same answer", place="header"
 )
+PARTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "array", "items": BINARY}}
 FORM: dict[str, Any] = {"type": "object", "properties": {"file": BINARY}, "required": ["file"]}
 
 OPERATIONS = (
@@ -118,6 +125,20 @@ OPERATIONS = (
             parameters=(NAME, IDEMPOTENCY),
             body={"application/octet-stream": BINARY, "multipart/form-data": FORM},
             problems=(400, 408, 413, 415, 422, 504, 507),
+        ),
+        anonymous="anonymous_scan",
+    ),
+    Operation(
+        "POST",
+        "/v1/scans:batch",
+        scan_batch,
+        "scanner",
+        Doc(
+            "Scan many files; a line for each as it is done, then one that says whether that was all",
+            "BatchLine",
+            media="application/x-ndjson",
+            body={"multipart/form-data": PARTS, "application/x-tar": BINARY},
+            problems=(400, 415),
         ),
         anonymous="anonymous_scan",
     ),
