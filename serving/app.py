@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from .console.app import console_routes
 from .endpoint import HEADERS
 from .problems import Problem
 from .routes import OPERATIONS
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             *(operation.route(runtime) for operation in OPERATIONS),
+            *console_routes(runtime),
             Route("/v1/{rest:path}", _Unknown()),
         ],
         lifespan=lifespan,

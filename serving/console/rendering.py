@@ -77,9 +77,19 @@ def size(count: int) -> str:
     return f"{value:.{0 if value >= 100 else 1}f} {_UNITS[unit]}"
 
 
+def lines(text: str) -> Markup:
+    """Text with its line breaks."""
+    return Markup("<br>").join(printable(line, _LONGEST) for line in text.splitlines())
+
+
 def markdown(text: str) -> Markup:
     """Markdown as HTML. HTML in it is escaped, images are not shown."""
-    return Markup(_markdown().render(text))
+    parser = _markdown()
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.attrs.pop("style", ""):  # how a column of a table is aligned; only classes may say so
+            token.attrs["class"] = "n"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
 @functools.cache
@@ -98,7 +108,7 @@ def _environment() -> Environment:
         # Controls, invisible and bidirectional characters of a hostile name are escaped wherever it is written.
         finalize=_finalized,
     )
-    environment.filters.update(moment=moment, ago=ago, duration=duration, size=size, markdown=markdown)
+    environment.filters.update(moment=moment, ago=ago, duration=duration, size=size, lines=lines, markdown=markdown)
     return environment
 
 

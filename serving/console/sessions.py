@@ -51,10 +51,12 @@ def find_session(connection: Connection, token: str) -> Principal | None:
     """Whose session it is; None when it has ended, or its key does not work any more."""
     if not 0 < len(token) <= _LONGEST:
         return None
+    at = now()
     row = connection.execute(
         sa.select(ApiKey.id, ApiKey.name, ApiKey.role)
         .join(ConsoleSession, ConsoleSession.api_key_id == ApiKey.id)
-        .where(ConsoleSession.digest == _digest(token), ConsoleSession.expires_at > now(), ApiKey.revoked_at.is_(None))
+        .where(ConsoleSession.digest == _digest(token), ConsoleSession.expires_at > at, ApiKey.revoked_at.is_(None))
+        .where(sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > at))
     ).first()
     return None if row is None else Principal(row.id, row.name, row.role)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -191,7 +192,15 @@ async def read_form(request: Request, idle: float) -> dict[str, str]:
         fields = parse_qs(spool.content.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise Problem(400, "malformed-form", f"the form cannot be read: {error}") from None
+    if any("\0" in value for values in fields.values() for value in values):
+        raise Problem(400, "malformed-form", "a field has a NUL character, which cannot be stored")
     return {name: values[0] for name, values in fields.items()}
+
+
+def take_turn(runtime: Runtime, principal: Principal) -> None:
+    """Raises a 429 problem for a key that asks more often than it may, here and over the API together."""
+    if wait := runtime.rates.take(principal.key_id):
+        raise Problem(429, "too-many-requests", "this key asks more often than it may", retry_after=math.ceil(wait))
 
 
 def _visit(request: Request, runtime: Runtime, form: Mapping[str, str], view: View) -> Response:
@@ -199,6 +208,7 @@ def _visit(request: Request, runtime: Runtime, form: Mapping[str, str], view: Vi
     if known is None:
         return redirect(login_path(request))
     principal, token = known
+    take_turn(runtime, principal)
     if request.method == "POST" and not is_form_token(token, form.get("csrf", "")):
         raise Problem(403, "forged-form", "this form is not of your session; go back, reload the page and try again")
     return view(Visit(request, runtime, principal, token, form))
