@@ -248,10 +248,13 @@ def shadow(connection: Connection, since: datetime.datetime) -> Shadow | None:
     both = (ShadowScore.version == version, ShadowScore.scan_id >= begin)
     columns = (Scan.verdict, ShadowScore.verdict.label("shadow"))
     joined = sa.select(*columns, sa.func.count().label("count")).join(Scan, Scan.id == ShadowScore.scan_id)
-    counts = [0, 0, 0]
+    same = stricter = milder = 0
     for row in connection.execute(joined.where(*both).group_by(*columns)):
         difference = _rank(row.shadow) - _rank(row.verdict)
-        counts[0 if difference == 0 else 1 if difference < 0 else 2] += row._mapping["count"]
+        count = row._mapping["count"]
+        same += count * (difference == 0)
+        stricter += count * (difference < 0)
+        milder += count * (difference > 0)
     differing = connection.execute(
         sa.select(Scan.sha256, Scan.id, Scan.name, Scan.at, *columns)
         .join(Scan, Scan.id == ShadowScore.scan_id)
@@ -259,7 +262,7 @@ def shadow(connection: Connection, since: datetime.datetime) -> Shadow | None:
         .order_by(Scan.id.desc())
         .limit(_DIFFERING)
     ).all()
-    return Shadow(version, *counts, differing)
+    return Shadow(version, same, stricter, milder, differing)
 
 
 def _rank(verdict: str) -> int:
