@@ -156,7 +156,7 @@ async def discard_rest(request: Request) -> None:
 def _check_announced(request: Request, max_body: int) -> None:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and announced.isascii() and len(announced) < 20 and int(announced) > max_body:
-        raise _too_large(max_body)
+        raise too_large(max_body)
 
 
 async def chunks_of(request: Request, idle: float, max_body: int | None = None) -> AsyncIterator[bytes]:
@@ -175,12 +175,13 @@ async def chunks_of(request: Request, idle: float, max_body: int | None = None) 
             raise Problem(400, "upload-broken-off", "the connection ended before the whole file had come") from None
         received += len(chunk)
         if max_body is not None and received > max_body:
-            raise _too_large(max_body)
+            raise too_large(max_body)
         if chunk:
             yield chunk
 
 
-def _too_large(max_body: int) -> Problem:
+def too_large(max_body: int) -> Problem:
+    """The 413 answer."""
     # Closing the connection keeps the rest of the body from being read as the next request.
     return Problem(
         413,

@@ -28,6 +28,7 @@ from .learner_job import JOB, new_holder
 from .model_source import Champions
 from .problems import Problem
 from .rates import Rates
+from .remote import Fetcher
 from .scan_pool import NoModel, Saturated, ScanCrashed, ScanPool, ScanTimeout
 from .settings import Settings
 
@@ -52,6 +53,7 @@ class Runtime:
         self.settings = settings
         self.database = Database(settings.database_url, settings.database_timeout)
         self.authenticator = auth.Authenticator(self.database, settings.key_pepper, settings.key_cache)
+        self.fetcher = Fetcher(settings.url_allow.split(), private=settings.url_private, timeout=settings.body_timeout)
         self.rates = Rates(settings.rate, settings.rate_burst)
         self.pool = ScanPool(settings)
         champions = Champions(Path(settings.registry).resolve(), settings.spool or None)

@@ -47,6 +47,10 @@ class Settings:
         Scans that may wait for a process in each worker; more are answered 429.
     batch_files
         Files that one batch may have.
+    url_allow
+        Beginnings of addresses from which files are fetched, separated by spaces; empty switches it off.
+    url_private
+        Whether such addresses may lead to private, loopback and link-local IP addresses.
     uploads
         Requests each worker receives at once; more are answered 429.
     workers
@@ -103,6 +107,8 @@ class Settings:
     scan_processes: int = 2
     scan_queue: int = 64
     batch_files: int = 100_000
+    url_allow: str = ""
+    url_private: bool = False
     uploads: int = 256
     workers: int = 2
     poll_interval: float = 0.5

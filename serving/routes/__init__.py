@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ..endpoint import Operation
-from . import keys, labels, models, scans, status
+from . import keys, labels, models, remote, scans, status
 
 OPERATIONS: tuple[Operation, ...] = (
     *scans.OPERATIONS,
+    *remote.OPERATIONS,
     *labels.OPERATIONS,
     *models.OPERATIONS,
     *keys.OPERATIONS,

@@ -214,3 +214,9 @@ def test_what_is_logged_is_one_json_object_a_line(service: Served) -> None:
     assert lines
     for line in lines:
         assert {"at", "level", "logger", "message"} <= set(json.loads(line))
+
+
+def test_no_address_is_fetched_unless_the_operator_allows_it(service: Served) -> None:
+    with service.client() as client:
+        response = client.post("/v1/scan:url", json={"url": f"http://127.0.0.1:{service.port}/v1/openapi.json"})
+    assert_problem(response, 422, "address-not-allowed")
