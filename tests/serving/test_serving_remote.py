@@ -88,8 +88,8 @@ def test_endless_redirects_and_broken_answers_are_failures(port: int) -> None:
             fetch(fetcher, base + path)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
+        closed_url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         with pytest.raises(FetchFailed):
-            closed_url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
             fetch(Fetcher([closed_url], private=True), closed_url)
 
 
