@@ -23,7 +23,8 @@ from .entries import REACHED, Entry, ModuleEntries, Way
 
 BLOCK = 3072
 """Bytes of text in a block, about: what is unpacked for one look."""
-DICTIONARY = 8192
+DICTIONARY = 32000
+"""Bytes; deflate looks back no further than 32768."""
 _LETTER = {form: letter for letter, form in FORMS.items()}
 
 
@@ -40,8 +41,9 @@ def write_table(modules: Iterable[ModuleEntries], packages: Mapping[str, Sequenc
     ordered = sorted(modules, key=lambda module: module.name)
     writer = _Writer(ordered, packages)
     texts = [writer.sections(module) for module in ordered]
-    names = [_lines(chunk) for chunk in _chunks(writer.names)]
-    dictionary = _dictionary(text for sections in texts for text, _ in sections)
+    chunks = list(_chunks(writer.names))
+    names = [_lines(chunk) for chunk in chunks]
+    dictionary = _dictionary((text for sections in texts for text, _ in sections), chunks)
     directory: list[tuple[int, int, int]] = []
     blocks: list[bytes] = []
     waiting: list[tuple[str, bytes]] = []
@@ -113,23 +115,46 @@ def _with_length(text: bytes, fingerprints: bytes) -> bytes:
     return len(text).to_bytes(4, "little") + text + fingerprints
 
 
-def _dictionary(texts: Iterable[str]) -> bytes:
-    """Ends of lines that many sections have, the most usual last, where they are cheapest."""
+def _dictionary(texts: Iterable[str], names: Iterable[Sequence[str]]) -> bytes:
+    """What many blocks have, the most usual last, where it is cheapest: ends of lines, beginnings and ends of names.
+
+    Parameters
+    ----------
+    texts
+        Of all sections.
+    names
+        Of each block of names.
+    """
     counts: Counter[str] = Counter()
     for text in texts:
-        for line in set(text.split("\n")):
-            name, _, entry = line.partition("\t")
-            counts[f".{name.rpartition('.')[2]}\t"] += 1
-            if entry[:1] == "=":
-                counts[f"\n{line}\n"] += 1
+        counts.update(set(_pieces(text)))
+    for block in names:
+        counts.update({piece for name in block for piece in _ends(name)})
     chosen: list[str] = []
     size = 0
-    for line, count in sorted(counts.items(), key=lambda item: (-item[1] * len(item[0]), item[0])):
-        if count < 8 or size + len(line) > DICTIONARY:
+    for piece, count in sorted(counts.items(), key=lambda item: (-item[1] * (len(item[0]) - 2), item[0])):
+        if count < 8:
+            continue
+        if size + len(piece) > DICTIONARY:
             break
-        chosen.append(line)
-        size += len(line)
+        chosen.append(piece)
+        size += len(piece)
     return "".join(reversed(chosen)).encode()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for line in text.split("\n"):
+        name, _, entry = line.partition("\t")
+        yield f".{name.rpartition('.')[2]}\t"
+        if entry[:1] == "=":
+            yield f"\n{line}\n"
+
+
+def _ends(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    for length in range(2, min(5, len(parts))):
+        yield f"\n{'.'.join(parts[:length])}."
+    yield f".{parts[-1]}\n"
 
 
 class _Writer:

@@ -20,7 +20,7 @@ from safepickle.capabilities.sinks import sink_kind
 from .entries import Entry, ModuleEntries, Way
 
 NEAR = 5
-FAR = {"network": 12}
+FAR = {"network": 10}
 """Who uses the network does so through the many layers of a client, and whoever is asked hears of it."""
 Find = Callable[[str], Entry | None]
 Split = Callable[[str], tuple[ModuleEntries, str] | None]
