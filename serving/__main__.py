@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database to this version's tables")
     migrate.set_defaults(command=_migrate)
 
+    backup = commands.add_parser("backup", help="write the whole database into one file, while the service runs")
+    backup.add_argument("file", type=Path)
+    backup.set_defaults(command=_back_up)
+    restore = commands.add_parser("restore", help="read a backup into an empty database, of either kind")
+    restore.add_argument("file", type=Path)
+    restore.set_defaults(command=_restore)
+
     learner = commands.add_parser("learner", help="the online learner").add_subparsers(required=True, metavar="COMMAND")
     run = learner.add_parser("run", help="be the learner, until interrupted")
     run.set_defaults(command=_run_learner)
@@ -118,6 +125,21 @@ def _export_labels(options: argparse.Namespace, settings: Settings) -> int:
 
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:
     upgrade(settings.database_url, settings.database_timeout)
+    return 0
+
+
+def _back_up(options: argparse.Namespace, settings: Settings) -> int:
+    from .backup import back_up
+
+    _print(json.dumps({"rows": back_up(_open(settings), options.file)}))
+    return 0
+
+
+def _restore(options: argparse.Namespace, settings: Settings) -> int:
+    from .backup import restore
+
+    upgrade(settings.database_url, settings.database_timeout)
+    _print(json.dumps({"rows": restore(_open(settings), options.file)}))
     return 0
 
 
