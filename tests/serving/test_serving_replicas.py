@@ -73,9 +73,11 @@ def test_two_services_share_keys_scans_log_champion_and_one_learner(
         assert all(client.get(f"/v1/scans/{scan_id}").status_code == 200 for scan_id in sorted(ids)[:10])
     with database.read() as connection:
         events = connection.execute(sa.select(Event.payload).where(Event.kind == "scan")).scalars().all()
-    assert sorted(event["scan_id"] for event in events) == sorted(ids)
+    logged = [event["scan_id"] for event in events]
+    assert len(logged) == len(set(logged))
+    assert ids <= set(logged)
     learned = sa.select(sa.func.count()).select_from(ScanNovelty)
-    wait_for(lambda: count(database, learned) == 60, 30, one.log)
+    wait_for(lambda: count(database, learned) == len(logged), 30, one.log)
     wait_for(lambda: learners(one, two) == 1, 20, one.log)
 
 
