@@ -15,6 +15,7 @@ from pipelines.capabilities.analysis import summarise
 from pipelines.capabilities.listing import definitions, flowing, path_text
 from pipelines.capabilities.precision import precision
 from pipelines.capabilities.recall import recall
+from pipelines.capabilities.sample import still_tagged
 from pipelines.capabilities.sources import Manifest, Source
 from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.table import Table
@@ -193,5 +194,6 @@ def test_what_is_measured_is_told_from_the_table(table: Table) -> None:
     assert [name for name, _ in measured.flowing] == ["kit.run", "kit.core.*"]
     assert [name for name, _ in measured.missed] == ["kit.core.add"]
     assert [name for name, _ in measured.left_out] == ["kit.core.never", "posix.system"]
+    assert still_tagged({"kit.core.gone": True, "kit.core.add": False, "elsewhere.f": False}, table) == [True]
     called = precision({"kit.run": 3, "kit.add": 2, "elsewhere.f": 1}, table)
     assert (called.tagged, called.inert, called.unknown) == ({"kit.run": 3}, {"kit.add": 2}, {"elsewhere.f": 1})
