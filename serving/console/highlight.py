@@ -7,12 +7,13 @@ import re
 from markupsafe import Markup, escape
 
 _KEYWORDS = "import return raise None True False"
+# Possessive, and a string may stay open: no line is gone over twice, whatever is in it.
 _TOKENS = re.compile(
-    r"(?P<string>[bru]?'(?:[^'\\]|\\.)*'|[bru]?\"(?:[^\"\\]|\\.)*\")"
+    r"(?P<string>[bru]?'(?:[^'\\]|\\.)*+'?|[bru]?\"(?:[^\"\\]|\\.)*+\"?)"
     r"|(?P<comment>\#.*)"
     rf"|(?P<keyword>\b(?:{'|'.join(_KEYWORDS.split())})\b)"
-    r"|(?P<number>(?<![\w.])-?\d[\w.]*)"
-    r"|(?P<call>[^\W\d][\w.]*(?=\())"
+    r"|(?P<number>(?<![\w.])-?\d[\w.]*+)"
+    r"|(?P<call>(?<![\w.])[^\W\d][\w.]*+(?=\())"
 )
 
 

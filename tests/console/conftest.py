@@ -13,10 +13,10 @@ import pytest
 from registry import Registry
 from serving.auth import add_key
 from serving.database.engine import Database
-from tests.serving.conftest import BLIND, SHARP, make_store
+from tests.serving.conftest import BLIND, SHARP, cluster, database, make_store, postgresql_database, sqlite_database
 from tests.serving.served import Served
 
-__all__ = ["make_store"]
+__all__ = ["cluster", "database", "make_store", "postgresql_database", "sqlite_database"]
 
 
 class Console:
