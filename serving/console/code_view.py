@@ -117,7 +117,7 @@ def _row(
     offset: int, anchor: str, link: str, html: Markup | str, note: str, about: Mapping[int, Sequence[Finding]]
 ) -> Row:
     found = about.get(offset, ())
-    titles = tuple(str(one["title"]) for one in found[:2])
+    titles = tuple(str(one["title"]).partition(": ")[0] for one in found[:2])
     return Row(offset, anchor, link, html, note, found[0]["severity"] if found else "", titles)
 
 

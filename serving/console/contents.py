@@ -135,7 +135,7 @@ def _tell(named: Named) -> None:
     reach = next(iter((*capability.reaches, *capability.derived)), None)
     if reach is None:
         named.rank = 8 if capability.inert else 7
-        named.does = "" if capability.inert or not capability.unknown else "does something that was not understood"
+        named.does = "" if capability.inert or not capability.unknown else "not all understood"
         return
     itself = capability.status == "root"
     named.does = effects[reach.kind] + ("" if itself or reach.flows else ", whatever it is passed")

@@ -21,7 +21,7 @@ from . import charts
 from .visits import ROOT, Visit, redirect
 from .wording import VERDICTS, standing_words
 
-WINDOW = 5_000
+WINDOW = 3_000
 """The latest scans of which the queue is made."""
 PAGE = 25
 _HASH = 64
