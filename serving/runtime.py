@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from . import auth, children, metrics
 from .advice import AdviceFollower
 from .bodies import Spool
-from .console.story import pack
 from .database import leases
 from .database.clock import new_id, now
 from .database.engine import Database, DatabaseUnavailable
@@ -192,7 +191,7 @@ class Runtime:
             floor=answer["floor"],
             guarded=answer["guarded"],
             shape=answer["shape"],
-            story=pack(told) if (told := answer.get("story")) is not None else None,
+            story=answer["story"],
             raised=self.advice.raises(answer["schema"], answer["row"], answer["names"]),
             library=answer["library"],
             names=tuple(answer["names"]),

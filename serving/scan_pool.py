@@ -83,7 +83,8 @@ class ScanProcess:
         return self.info
 
     async def scan(self, name: str, spool: Spool, timeout: float, story: str) -> tuple[dict[str, Any], bytes]:
-        """Scan one file; see :func:`serving.scan_process.describe_report` for the answer.
+        """Scan one file; see :func:`serving.scan_process.describe_report` for the answer, which also has the packed
+        `story`, or None.
 
         Raises
         ------
@@ -93,14 +94,16 @@ class ScanProcess:
         try:
             async with asyncio.timeout(timeout):
                 await self._send(name, spool, story)
-                header, trace = await self._receive()
+                header, body = await self._receive()
         except TimeoutError:
             raise ScanTimeout(f"not done after {timeout:g} seconds") from None
         except (EOFError, OSError) as error:
             raise ScanCrashed(f"the scan process died: {error!r}") from error
         if "error" in header:
             raise ScanCrashed(header["error"])
-        return header, trace
+        end = len(body) - header.pop("story_bytes", 0)
+        header["story"] = body[end:] or None
+        return header, body[:end]
 
     def alive(self) -> bool:
         """Whether the process still runs."""

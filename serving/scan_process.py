@@ -2,7 +2,8 @@
 
 It imports the scanner and nothing else, has no secret of the service, and talks over one socket. A message
 is two lengths (big-endian, 32 bits each), a JSON header and bytes. Requests carry the file in the bytes, or
-as a descriptor when it lies in a temporary file; answers carry the compressed Trace.
+as a descriptor when it lies in a temporary file; answers carry the compressed Trace and, behind it, what the
+console shows of the file (`story_bytes` of the header).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from safepickle.features.library import library_of
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import FileReport, Scanner, trace_data
 
-from .console.story import tell
+from .console.story import pack, tell
 
 LENGTHS = struct.Struct(">II")
 PR_SET_PDEATHSIG = 1
@@ -105,17 +106,19 @@ def _answer(
     report = scanner.report(trace_data(data, scanner.limits, readings.add), header["name"])
     answer, trace = describe_report(scanner, report, header["sha256"])
     if header["story"] == "always" or (header["story"] == "flagged" and report.verdict != "benign"):
-        answer["story"] = _story(report, readings)
+        story = _story(report, readings)
+        answer["story_bytes"] = len(story)
+        trace += story
     return answer, trace
 
 
-def _story(report: FileReport, readings: Readings) -> dict[str, Any] | None:
-    """What the console shows of a file; a fault in it must not cost the verdict."""
+def _story(report: FileReport, readings: Readings) -> bytes:
+    """What the console shows of a file, packed; empty after a fault, which must not cost the verdict."""
     try:
-        return tell(report, readings)
+        return pack(tell(report, readings))
     except Exception as error:
         sys.stderr.write(f"SafePickle: no story could be told of a file: {type(error).__name__}: {error}\n")
-        return None
+        return b""
 
 
 def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[dict[str, Any], bytes]:

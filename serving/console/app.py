@@ -54,6 +54,7 @@ def console_routes(runtime: Runtime) -> list[BaseRoute]:
         view_route(runtime, "/models/rollback", post=models_page.roll_back),
         view_route(runtime, "/models/{number}", models_page.show_model),
         view_route(runtime, "/labels", lists.show_labels),
+        view_route(runtime, "/audit", lists.show_audit),
         view_route(runtime, "/keys", keys_page.show_keys, keys_page.add),
         view_route(runtime, "/keys/revoke", post=keys_page.revoke),
         plain_route("/{rest:path}", _nothing, ["GET", "POST"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from safepickle.bytecode.trace import FileTrace, Trace
+from safepickle.bytecode.trace import Call, FileTrace, Trace
 from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.sinks import DERIVED_EFFECTS, EFFECTS
 from safepickle.capabilities.table import lookup
@@ -13,6 +13,8 @@ from safepickle.findings.wording import expression
 
 MOST_PARTS = 200
 MOST_NAMES = 120
+MOST_LOOKED_AT = 2_000
+"""Names of a file that are sorted out; a hostile one may have any number."""
 _STEPS = 6
 _UNNAMED = ("persistent_load", "ext")
 """Calls of what the loading program provides."""
@@ -99,29 +101,37 @@ def _stream_part(stream: Trace) -> Part:
 def names(trace: FileTrace) -> tuple[list[Named], int]:
     """All names that are called or only imported, the gravest first, and how many are left out."""
     found: dict[tuple[str, str, str], Named] = {}
+    ignored: set[str] = set()
+
+    def add(kind: str, name: str, text: str, count: int, where: str, offset: int) -> None:
+        key = (kind, name, text.partition("(")[0] if kind == "called" else "")
+        if key not in found:
+            if len(found) >= MOST_LOOKED_AT:
+                ignored.add(name)
+                return
+            found[key] = Named(name, kind, text, 0, where, offset)
+        found[key].count += count
+
     for stream in trace.walk():
         where = place_text(stream.place)
         for call in stream.calls:
-            text = expression(call)
-            if call.opcode in _UNNAMED:
-                text = f"{call.opcode}({text.partition('(')[2]}"
-            key = ("called", call.callee.name, text.partition("(")[0])
-            known = found.setdefault(
-                key, Named(call.callee.name, "called", text, 0, where, stream.offset + call.offset)
-            )
-            known.count += call.count
-        called = {name for kind, name, _ in found if kind == "called"}
+            add("called", call.callee.name, _text(call), call.count, where, stream.offset + call.offset)
+    called = {name for _, name, _ in found}
+    for stream in trace.walk():
+        where = place_text(stream.place)
         for entry in stream.imports:
             if entry.name not in called:
-                at = stream.offset + entry.offset
-                key = ("imported", entry.name, "")
-                known = found.setdefault(key, Named(entry.name, "imported", entry.name, 0, where, at))
-                known.count += entry.count
+                add("imported", entry.name, entry.name, entry.count, where, stream.offset + entry.offset)
     everything = list(found.values())
     for named in everything:
         _tell(named)
     everything.sort(key=lambda named: (named.rank, named.kind, -named.count, named.name))
-    return everything[:MOST_NAMES], max(0, len(everything) - MOST_NAMES)
+    return everything[:MOST_NAMES], max(0, len(everything) - MOST_NAMES) + len(ignored)
+
+
+def _text(call: Call) -> str:
+    text = expression(call)
+    return f"{call.opcode}({text.partition('(')[2]}" if call.opcode in _UNNAMED else text
 
 
 def _tell(named: Named) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
 from ..database.candidates import Shown, load_candidates
+from ..database.listing import Span, list_audit
 from ..database.tables import Label, Scan
 from ..database.writer import standing_labels
 from ..labels import LABELS, RETRACTED
@@ -150,3 +151,13 @@ def show_labels(visit: Visit) -> Response:
     return visit.page(
         "labels.html", rows=rows[:PAGE], wanted=wanted, more=more, first=first, choices=(*LABELS, RETRACTED)
     )
+
+
+def show_audit(visit: Visit) -> Response:
+    """``GET /console/audit``: who changed how the service decides, or who may use it, the latest first."""
+    visit.need("admin")
+    before = visit.number("before", 0, 1 << 62)
+    with visit.runtime.database.read() as connection:
+        page = list_audit(connection, {}, Span(), before or None, PAGE)
+    more = f"{ROOT}/audit?{_query({'before': str(page.next)})}" if page.next is not None else ""
+    return visit.page("audit.html", entries=page.items, more=more, first=f"{ROOT}/audit" if before else "")

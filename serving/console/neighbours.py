@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import functools
 import threading
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -25,7 +25,9 @@ from ..scan_process import read_trace
 LABELLED = 500
 """The labelled files, latest first, that a file is compared with."""
 SHOWN = 5
-_REMEMBERED = 2_000
+MOST_NAMES = 500
+"""Names of a file, the first ones, that are compared."""
+_REMEMBERED = 1_000
 
 Names = frozenset[tuple[str, str]]
 
@@ -47,10 +49,17 @@ class Neighbour:
 def names_of(trace: FileTrace) -> Names:
     """What the distance looks at."""
     streams = trace.walk()
-    called = {("call", call.callee.name) for stream in streams for call in stream.calls if call.callee.name}
-    known = {name for _, name in called}
-    imported = {("import", entry.name) for stream in streams for entry in stream.imports if entry.name not in known}
-    return frozenset(called | imported)
+    called = _first(call.callee.name for stream in streams for call in stream.calls)
+    imported = _first(entry.name for stream in streams for entry in stream.imports)
+    return frozenset({("call", name) for name in called} | {("import", name) for name in imported - called})
+
+
+def _first(names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        if name and len(found) < MOST_NAMES:
+            found.add(name)
+    return found
 
 
 def distance(one: Set[object], other: Set[object]) -> float:

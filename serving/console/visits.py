@@ -220,7 +220,7 @@ def _refuse_other_sites(request: Request) -> None:
         return
     origin = request.headers.get("origin", "")
     foreign = origin not in ("", "null") and urlsplit(origin).netloc != request.headers.get("host", "")
-    if foreign or request.headers.get("sec-fetch-site", "") == "cross-site":
+    if foreign or request.headers.get("sec-fetch-site", "") in ("cross-site", "same-site"):
         raise Problem(403, "forged-form", "this form was sent by another site")
 
 

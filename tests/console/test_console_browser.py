@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]  # fmt: skip
-PAGES = ("/", "/scans", "/upload", "/dashboard", "/models?a=1&b=2", "/models/1", "/labels", "/keys")
+PAGES = ("/", "/scans", "/upload", "/dashboard", "/models?a=1&b=2", "/models/1", "/labels", "/keys", "/audit")
 
 Page = Any
 

@@ -16,7 +16,7 @@ from tests.serving.models import benign, hostile
 pytestmark = pytest.mark.slow
 
 PAGES = ("/", "/scans", "/upload", "/dashboard", "/dashboard?span=quarter", "/models", "/models?a=1&b=2", "/models/1",
-         "/labels", "/keys")  # fmt: skip
+         "/labels", "/keys", "/audit")  # fmt: skip
 HOSTILE_TEXT = "\"'><script>alert(1)<!--\u202e\x1b[2J{{7*7}}"
 
 
@@ -139,7 +139,11 @@ def test_every_form_wants_the_token_of_its_own_session(console: Console, path: s
         for token in ("", foreign, own[:-1] + ("0" if own[-1] != "0" else "1"), "\u20ac"):
             refused = client.post(f"/console{path}", data={"csrf": token, "label": "benign", "reason": "forged"})
             assert refused.status_code == 403, token
-        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
             refused = client.post(f"/console{path}", data={"csrf": own, "reason": "forged"}, headers=headers)
             assert refused.status_code == 403, headers
     assert not console.served.query("select 1 from labels where reason = 'forged'")
@@ -381,7 +385,9 @@ def test_an_admin_promotes_and_rolls_back_with_a_reason_and_both_are_audited(con
         assert client.post("/console/models/rollback", data={"csrf": token, "reason": "tried"}).status_code == 303
         wait_until(lambda: "scans with model 2" in client.get("/console/models").text)
         history = client.get("/console/models").text
+        audit = client.get("/console/audit").text
     assert "tried out" in history
+    assert "tried out" in audit
     assert "eve (key" in history
     assert console.audit("model.promote")[-1] == "model 1"
     assert console.audit("model.promote-refused")
