@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -17,6 +17,8 @@ from .wording import VERDICTS
 
 _FLAGGED = ("malicious", "suspicious")
 _ALARMS = 20
+_CONTAINER = "container:"
+_CONTAINERS = 3
 _WIDE, _NARROW = 1280, 400
 _POINTS = 8
 """Points of the chart of rates: fewer, each of more labels, have intervals that say something."""
@@ -31,6 +33,12 @@ def show_dashboard(visit: Visit) -> Response:
         novelty = [measures.mean_novelty(connection, bucket) for bucket in buckets]
         judged = measures.judged(connection, buckets[0].start, visit.runtime.label_policy)
         alarms = measures.alarms(connection, buckets[0].start)
+        containers = {
+            stream: [
+                measures.container_count(connection, bucket, stream.removeprefix(_CONTAINER)) for bucket in buckets
+            ]
+            for stream in alarmed_containers(alarms)
+        }
         models = _models(connection, buckets, judged, visit)
         shadow = measures.shadow(connection, buckets[0].start)
     total = sum(sum(count.values()) for count in counts)
@@ -53,7 +61,7 @@ def show_dashboard(visit: Visit) -> Response:
         quality=_quality_chart(buckets, judged) if judged else "",
         precision=measures.precision(judged),
         recall=measures.recall(judged),
-        streams=_stream_charts(buckets, counts, novelty, alarms) if total else [],
+        streams=_stream_charts(buckets, counts, novelty, containers, alarms) if total else [],
         alarms=alarms[:_ALARMS],
         delays=charts.columns(
             "Labels by the time from the scan to the first label", [name for name, _ in measures.DELAYS], delays
@@ -93,7 +101,11 @@ def _quality_chart(buckets: Sequence[Bucket], judged: Sequence[Judged]) -> Any:
 
 
 def _stream_charts(
-    buckets: Sequence[Bucket], counts: Sequence[dict[str, int]], novelty: Sequence[float | None], alarms: Sequence[Any]
+    buckets: Sequence[Bucket],
+    counts: Sequence[dict[str, int]],
+    novelty: Sequence[float | None],
+    containers: Mapping[str, Sequence[int]],
+    alarms: Sequence[Any],
 ) -> list[tuple[str, Any, int]]:
     """For each stream of meaning its name, its chart with the alarms, and their number."""
     totals = [sum(count.values()) for count in counts]
@@ -104,6 +116,8 @@ def _stream_charts(
         "incomplete": [count["incomplete"] / total if total else None
                        for count, total in zip(counts, totals, strict=True)],
     }  # fmt: skip
+    for stream, own in containers.items():
+        shares[stream] = [count / total if total else None for count, total in zip(own, totals, strict=True)]
     found = []
     for name, values in shares.items():
         marks = [
@@ -125,6 +139,12 @@ def _stream_charts(
         )
         found.append((name, chart, len(marks)))
     return found
+
+
+def alarmed_containers(alarms: Sequence[Any]) -> list[str]:
+    """The streams of containers that changed, the latest first; nobody wants to see all the others."""
+    streams = dict.fromkeys(str(alarm.payload.get("stream", "")) for alarm in alarms)
+    return [stream for stream in streams if stream.startswith(_CONTAINER)][:_CONTAINERS]
 
 
 def _alarm_title(alarm: Any) -> str:

@@ -139,6 +139,18 @@ def mean_novelty(connection: Connection, bucket: Bucket) -> float | None:
     return _remembered("novelty", bucket, mean)
 
 
+def container_count(connection: Connection, bucket: Bucket, container: str) -> int:
+    """Scans of a bucket that are of one container."""
+    first, behind = _id_at(bucket.start), _id_at(bucket.end)
+
+    def count() -> int:
+        query = sa.select(sa.func.count()).where(Scan.id >= first, Scan.id < behind, Scan.container == container)
+        found: int = connection.execute(query).scalar_one()
+        return found
+
+    return _remembered(f"container:{container}", bucket, count)
+
+
 def model_counts(connection: Connection, bucket: Bucket, versions: Iterable[str]) -> dict[str, int]:
     """Scans of a stretch of time by the version of the model."""
     query = sa.select(sa.func.count()).where(Scan.id >= _id_at(bucket.start), Scan.id < _id_at(bucket.end))

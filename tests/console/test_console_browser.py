@@ -125,6 +125,17 @@ def test_an_uploaded_file_opens_with_evidence_linked_to_the_code(
     assert "os.system" in target.inner_text()
     target.locator("a.at").click()
     assert "REDUCE" in page.locator("li:target").inner_text()
+    page.keyboard.press("u")
+    assert page.get_by_label("unsure", exact=True).is_checked()
+    assert page.get_by_label("Reason").evaluate("element => element === document.activeElement")
+    page.get_by_label("Reason").press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").get_by_text("next, previous row").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.get_by_role("heading", name="Dashboard").wait_for()
 
 
 def test_a_file_that_is_dropped_is_scanned(open_page: Callable[..., Page]) -> None:

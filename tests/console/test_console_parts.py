@@ -6,6 +6,7 @@ import datetime
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,7 @@ from safepickle.scan import trace_data
 from serving.auth import add_key
 from serving.console import charts, contents, measures, story
 from serving.console.code_view import finding_links, stream_views
+from serving.console.dashboard import alarmed_containers
 from serving.console.highlight import highlighted
 from serving.console.login import safe_path
 from serving.console.neighbours import distance, names_of, nearest
@@ -240,6 +242,18 @@ def test_scans_are_counted_by_verdict_and_time(database: Database) -> None:
     assert sum(sum(count.values()) for count in counts) == 4
     assert counts[-1]["malicious"] == 3 or sum(count["malicious"] for count in counts[-2:]) == 3
     assert [count["benign"] for count in counts].count(1) == 1
+
+
+def test_a_container_whose_share_changed_gets_a_chart_of_its_own(database: Database) -> None:
+    alarms = [
+        SimpleNamespace(payload={"stream": name}) for name in ("novelty", "container:npz", "container:npz", "library:x")
+    ]
+    assert alarmed_containers(alarms) == ["container:npz"]
+    with database.write() as connection:
+        store_scans(connection, [record_of(benign(1), "a"), record_of(benign(2), "b", container="npz")])
+    whole = measures.Bucket(now() - datetime.timedelta(hours=1), now() + datetime.timedelta(hours=1), "")
+    with database.read() as connection:
+        assert measures.container_count(connection, whole, "npz") == 1
 
 
 def test_a_challenger_in_shadow_is_compared_with_the_champion(database: Database) -> None:
