@@ -1,66 +1,45 @@
 """What labels have taught since the last training: a small linear model that can only raise suspicion.
 
-Its weights are not negative and its inputs only grow with what is added to a file, so nothing added to a file lowers
-what it says; what it may change is bounded by who asks it: a benign file becomes suspicious, never the other way.
+It sees the names in a file that benign files do not use. Its weights are not negative, so nothing added to a file
+lowers what it says; what it may change is bounded by who asks it: a benign file becomes suspicious, never the other
+way.
 This half scores, without third-party imports; :mod:`detectors.suspicion` learns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zlib import crc32
 
 from safepickle.bytecode.trace import FileTrace
-from safepickle.features import SCHEMA
+from safepickle.features import Knowledge
+from safepickle.features.prevalence import called
 
-BUCKETS = 1 << 16
-"""Names are numbered by their hash, up to here; features of the row come after them."""
 NAMES = 96
 """Names of a file that count: those whose hashes are least, so that it is the same ones in any order."""
+UNUSUAL = 0.8
+"""Novelty from which on a name counts: at most one group of benign files uses it, and it is not known to be tame."""
 
-_GROWING = {
-    index: math.log1p
-    for index, name in enumerate(SCHEMA.names)
-    if name in SCHEMA.monotone and not name.startswith(("log_", "longest_"))
-}
-
-Point = dict[int, float]
+Names = frozenset[int]
 
 
-def names_of(trace: FileTrace) -> list[int]:
-    """Numbers of the callables that a file imports or calls and of the modules they are in, rising."""
-    found: set[int] = set()
+def names_of(trace: FileTrace, knowledge: Knowledge) -> list[int]:
+    """Numbers of the unusual names that a file imports and calls and of their unusual modules, rising."""
+    found: set[str] = set()
     for stream in trace.walk():
-        for name in {entry.name for entry in stream.imports} | {call.callee.name for call in stream.calls}:
-            if name:
-                found |= {_number(name), _number(name.rpartition(".")[0] + ".*")}
-    return sorted(found)[:NAMES]
+        for entry in stream.imports:
+            found |= _levels(entry.name)
+        for call in stream.calls:
+            if call.callee.name:
+                found |= {called(call), *_levels(call.callee.name)}
+    unusual = (name for name in found if knowledge.novelty(name) >= UNUSUAL)
+    return sorted({crc32(name.encode("utf-8", "surrogatepass")) for name in unusual})[:NAMES]
 
 
-def _number(name: str) -> int:
-    return crc32(name.encode("utf-8", "surrogatepass")) % BUCKETS
-
-
-def point(schema: str, indices: Sequence[int], values: Sequence[float], names: Iterable[int]) -> Point:
-    """A file as the model sees it: 1 for each name, and of the row the features that only grow.
-
-    Parameters
-    ----------
-    schema
-        Version of the row's features; of another than this program's only the names count.
-    indices, values
-        The features that are not zero.
-    names
-        Of :func:`names_of`.
-    """
-    found = {int(name) % BUCKETS: 1.0 for name in names}
-    if schema == str(SCHEMA.version):
-        for index, value in zip(indices, values, strict=True):
-            if index in _GROWING and value > 0:
-                found[BUCKETS + index] = math.log1p(value)
-    return found
+def _levels(name: str) -> set[str]:
+    return {name, name.rpartition(".")[0] + ".*"} if name else set()
 
 
 class Advice:
@@ -69,7 +48,7 @@ class Advice:
     Parameters
     ----------
     weights
-        By number of a name or feature, none negative.
+        By number of a name, none negative.
     bias
         Log odds of a file that has none of them.
     cut
@@ -81,18 +60,18 @@ class Advice:
         self.bias = bias
         self.cut = cut
 
-    def score(self, seen: Mapping[int, float]) -> float:
+    def score(self, names: Iterable[int]) -> float:
         """Probability for one file."""
-        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, self.odds(seen)))))
+        return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, self.odds(names)))))
 
-    def odds(self, seen: Mapping[int, float]) -> float:
+    def odds(self, names: Iterable[int]) -> float:
         """Log odds for one file."""
         weights = self.weights
-        return self.bias + math.fsum(weights[key] * value for key, value in seen.items() if key in weights)
+        return self.bias + math.fsum(weights[name] for name in names if name in weights)
 
-    def raises(self, seen: Mapping[int, float]) -> bool:
+    def raises(self, names: Iterable[int]) -> bool:
         """Whether a file that the model takes for benign is suspicious all the same."""
-        return bool(self.weights) and self.score(seen) >= self.cut
+        return bool(self.weights) and self.score(names) >= self.cut
 
     def to_state(self) -> dict[str, Any]:
         """The whole state as JSON values."""

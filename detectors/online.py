@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .advice import Advice, point
+from .advice import Advice
 from .drift import Alarm, DriftDetector
 from .novelty import Novelty, Recent
 from .suspicion import Example, Suspicion
@@ -171,7 +171,7 @@ class OnlineLearner:
         """Take the next label; return what is advised from now on."""
         if event.label is None:
             return self.suspicion.teach(event.sha256, None)
-        return self.suspicion.teach(event.sha256, Example(event.label, event.person, seen(event.scan)))
+        return self.suspicion.teach(event.sha256, Example(event.label, event.person, frozenset(event.scan.names)))
 
     def _credibility(self, event: ScanEvent) -> float | None:
         if event.verdict != "benign" or event.score is None:
@@ -186,7 +186,7 @@ class OnlineLearner:
             novelty.learn(event.row)
             self.reopened = max(0, self.reopened - 1)
         if not novel and event.sha256 and event.sha256 not in self.suspicion.examples:
-            self.suspicion.anchor(seen(event))
+            self.suspicion.anchor(frozenset(event.names))
 
     def _watch(self, event: ScanEvent, novelty: float | None, credibility: float | None) -> list[Alarm]:
         self.scans += 1
@@ -252,12 +252,6 @@ class OnlineLearner:
         except (AttributeError, KeyError, TypeError, StopIteration, ValueError) as error:
             raise ValueError(f"damaged learner state: {error!r}") from error
         return learner
-
-
-def seen(event: ScanEvent) -> dict[int, float]:
-    """A scan as :class:`detectors.advice.Advice` sees it."""
-    indices = [index for index, value in enumerate(event.row) if value]
-    return point(event.schema, indices, [event.row[index] for index in indices], event.names)
 
 
 def _detector(stream: str) -> DriftDetector:

@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
 
-from .advice import BUCKETS, NO_ADVICE, Advice, Point
+from .advice import NO_ADVICE, Advice, Names
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class Example:
 
     label: str
     person: str
-    seen: Point
+    names: Names
 
 
 class Suspicion:
@@ -62,15 +62,15 @@ class Suspicion:
         self.anchor_weight = anchor_weight
         self.least = least
         self.examples: dict[str, Example] = {}
-        self.anchors: dict[str, Point] = {}
+        self.anchors: dict[str, Names] = {}
         self.advice = NO_ADVICE
 
-    def anchor(self, seen: Point) -> None:
+    def anchor(self, names: Names) -> None:
         """Remember a file that the champion credibly calls benign; the oldest goes when there are too many."""
-        names = " ".join(str(key) for key in sorted(seen) if key < BUCKETS)
-        key = hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
+        text = " ".join(map(str, sorted(names)))
+        key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
         self.anchors.pop(key, None)
-        self.anchors[key] = seen
+        self.anchors[key] = names
         while len(self.anchors) > ANCHORS:
             del self.anchors[next(iter(self.anchors))]
 
@@ -86,12 +86,12 @@ class Suspicion:
 
     def _fit(self) -> Advice:
         counted = self._counted()
-        bad = [example.seen for example in counted if example.label == "malicious"]
+        bad = [example.names for example in counted if example.label == "malicious"]
         if not bad:
             return NO_ADVICE
-        good = [example.seen for example in counted if example.label == "benign"]
-        # A benign example's features that no malicious one has would only get negative weights, that is none.
-        keys = sorted({key for seen in bad for key in seen})
+        good = [example.names for example in counted if example.label == "benign"]
+        # A name that no malicious example has would only get a negative weight, that is none.
+        keys = sorted(frozenset().union(*bad))
         learned, held = self._halves(bad)
         points = [*bad, *good, *learned]
         y = np.array([1.0] * len(bad) + [0.0] * (len(good) + len(learned)))
@@ -99,7 +99,7 @@ class Suspicion:
         found = fit_weights(_table(points, keys), y, weight, self.shrink)
         weights = {key: float(value) for key, value in zip(keys, found[:-1], strict=True) if value > 1e-6}
         advice = Advice(weights, float(found[-1]), 1.0)
-        reached = max((advice.odds(seen) for seen in (*held, *good)), default=-MARGIN)
+        reached = max((advice.odds(names) for names in (*held, *good)), default=-MARGIN)
         advice.cut = max(self.least, float(expit(reached + MARGIN)))
         return advice
 
@@ -113,25 +113,25 @@ class Suspicion:
                 counted.append(example)
         return counted[::-1]
 
-    def _halves(self, bad: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    def _halves(self, bad: Sequence[Names]) -> tuple[list[Names], list[Names]]:
         """Anchors to learn from and to set the cut by, without those that share a rare name with a malicious file."""
-        counts = Counter(key for seen in self.anchors.values() for key in seen if key < BUCKETS)
+        counts = Counter(name for names in self.anchors.values() for name in names)
         most = max(2.0, RARE * len(self.anchors))
-        rare = {key for seen in bad for key in seen if key < BUCKETS and counts[key] <= most}
-        halves: tuple[list[Point], list[Point]] = ([], [])
-        for key, seen in self.anchors.items():
-            if rare.isdisjoint(seen):
-                halves[int(key, 16) & 1].append(seen)
+        rare = {name for names in bad for name in names if counts[name] <= most}
+        halves: tuple[list[Names], list[Names]] = ([], [])
+        for key, names in self.anchors.items():
+            if rare.isdisjoint(names):
+                halves[int(key, 16) & 1].append(names)
         return halves
 
     def to_state(self) -> dict[str, Any]:
         """The whole state as JSON values."""
         return {
             "examples": [
-                [sha256, example.label, example.person, _pairs(example.seen)]
+                [sha256, example.label, example.person, sorted(example.names)]
                 for sha256, example in self.examples.items()
             ],
-            "anchors": [[key, _pairs(seen)] for key, seen in self.anchors.items()],
+            "anchors": [[key, sorted(names)] for key, names in self.anchors.items()],
             "advice": self.advice.to_state(),
         }
 
@@ -139,9 +139,9 @@ class Suspicion:
     def from_state(cls, state: dict[str, Any]) -> Suspicion:
         """Read :meth:`to_state`'s values. Raises KeyError, TypeError or ValueError when they are something else."""
         suspicion = cls()
-        for sha256, label, person, pairs in state["examples"]:
-            suspicion.examples[sha256] = Example(label, person, _point(pairs))
-        suspicion.anchors = {str(key): _point(pairs) for key, pairs in state["anchors"]}
+        for sha256, label, person, names in state["examples"]:
+            suspicion.examples[sha256] = Example(label, person, frozenset(map(int, names)))
+        suspicion.anchors = {str(key): frozenset(map(int, names)) for key, names in state["anchors"]}
         suspicion.advice = Advice.from_state(state["advice"])
         return suspicion
 
@@ -175,21 +175,8 @@ def fit_weights(table: csr_matrix, y: Floats, weight: Floats, shrink: float) -> 
     return np.asarray(found.x, dtype=np.float64)
 
 
-def _table(points: Sequence[Point], keys: Sequence[int]) -> csr_matrix:
+def _table(points: Sequence[Names], keys: Sequence[int]) -> csr_matrix:
     places = {key: place for place, key in enumerate(keys)}
-    rows, columns, values = [], [], []
-    for row, seen in enumerate(points):
-        for key, value in seen.items():
-            if key in places:
-                rows.append(row)
-                columns.append(places[key])
-                values.append(value)
-    return csr_matrix((values, (rows, columns)), shape=(len(points), len(keys)), dtype=np.float64)
-
-
-def _pairs(seen: Point) -> list[list[float]]:
-    return [[key, value] for key, value in seen.items()]
-
-
-def _point(pairs: Sequence[Sequence[float]]) -> Point:
-    return {int(key): float(value) for key, value in pairs}
+    cells = [(row, places[name]) for row, names in enumerate(points) for name in sorted(names) if name in places]
+    rows, columns = [row for row, _ in cells], [column for _, column in cells]
+    return csr_matrix((np.ones(len(cells)), (rows, columns)), shape=(len(points), len(keys)), dtype=np.float64)

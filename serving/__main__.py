@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True, help="Parquet file to write")
     export.set_defaults(command=_export_labels)
 
+    audited = commands.add_parser("label-audit", help="whose labels stand out, one JSON object a person")
+    audited.set_defaults(command=_audit_labels)
+
     migrate = commands.add_parser("migrate", help="bring the database to this version's tables")
     migrate.set_defaults(command=_migrate)
 
@@ -121,6 +124,18 @@ def _export_labels(options: argparse.Namespace, settings: Settings) -> int:
         done = export_labels(connection, options.out, policy)
     _print(json.dumps(dataclasses.asdict(done)))
     return 0
+
+
+def _audit_labels(options: argparse.Namespace, settings: Settings) -> int:
+    from detectors.label_audit import audit
+
+    from .database.sources import audited_labels
+
+    with _open(settings).read() as connection:
+        found = audit(audited_labels(connection))
+    for source in found:
+        _print(json.dumps(dataclasses.asdict(source)))
+    return 1 if any(source.suspicions for source in found) else 0
 
 
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:

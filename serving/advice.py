@@ -6,11 +6,11 @@ import asyncio
 import json
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from detectors.advice import NO_ADVICE, Advice, point
+from detectors.advice import NO_ADVICE, Advice
 
 from .database.engine import Database, DatabaseUnavailable
 from .database.tables import Checkpoint
@@ -69,6 +69,6 @@ class AdviceFollower:
         except (KeyError, TypeError, zlib.error) as error:
             raise ValueError(f"damaged advice: {error!r}") from error
 
-    def raises(self, schema: str, row: tuple[Sequence[int], Sequence[float]], names: Sequence[int]) -> bool:
-        """Whether labels taught that a file with this row and these names is suspicious."""
-        return self._advice.raises(point(schema, *row, names))
+    def raises(self, names: Iterable[int]) -> bool:
+        """Whether labels taught that a file with these names is suspicious."""
+        return self._advice.raises(names)

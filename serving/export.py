@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from safepickle.bytecode.trace import FileTrace
 
+from .database.sources import doubted_persons
 from .database.tables import Label, Scan
 from .database.writer import standing_labels
 from .labels import DEFAULT_POLICY, LabelPolicy, Standing
@@ -33,7 +34,8 @@ class Exported:
     """What an export did: rows written, and the hashes of files that have no label to learn from.
 
     `conflicts` are contradicted among equals, `unsure` were given up by those who decide, `untraced` have a
-    label but no readable Trace, `pending` wait for a second person.
+    label but no readable Trace, `pending` wait for a second person, `quarantined`
+    rest on people whose labels the audit doubts.
     """
 
     rows: int
@@ -41,6 +43,7 @@ class Exported:
     unsure: tuple[str, ...]
     untraced: tuple[str, ...]
     pending: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
 
 
 def export_labels(connection: Connection, out: Path, policy: LabelPolicy = DEFAULT_POLICY) -> Exported:
@@ -65,14 +68,20 @@ def export_labels(connection: Connection, out: Path, policy: LabelPolicy = DEFAU
     """
     hashes = sorted(connection.execute(sa.select(Label.sha256).distinct()).scalars())
     rows: list[dict[str, str]] = []
-    conflicts, unsure, untraced, pending = [], [], [], []
+    conflicts, unsure, untraced, pending, quarantined = [], [], [], [], []
+    doubted = doubted_persons(connection)
     for start in range(0, len(hashes), PAGE):
         page = hashes[start : start + PAGE]
-        for sha256, said in sorted(standing_labels(connection, set(page), policy).items()):
+        everybody = standing_labels(connection, set(page), policy)
+        for sha256, said in sorted(standing_labels(connection, set(page), policy, doubted).items()):
+            if said != everybody[sha256]:
+                quarantined.append(sha256)
             if said.pending:
                 pending.append(sha256)
             elif said.conflict:
                 conflicts.append(sha256)
+            elif said.at is None:
+                continue  # only those said something whose labels do not count
             elif said.label is None:
                 unsure.append(sha256)
             elif (row := _row(connection, sha256, said)) is None:
@@ -80,7 +89,7 @@ def export_labels(connection: Connection, out: Path, policy: LabelPolicy = DEFAU
             else:
                 rows.append(row)
     _write(rows, out)
-    return Exported(len(rows), tuple(conflicts), tuple(unsure), tuple(untraced), tuple(pending))
+    return Exported(len(rows), tuple(conflicts), tuple(unsure), tuple(untraced), tuple(pending), tuple(quarantined))
 
 
 def _row(connection: Connection, sha256: str, said: Standing) -> dict[str, str] | None:

@@ -192,7 +192,7 @@ class Runtime:
             guarded=answer["guarded"],
             shape=answer["shape"],
             story=answer["story"],
-            raised=self.advice.raises(answer["schema"], answer["row"], answer["names"]),
+            raised=self.advice.raises(answer["names"]),
             library=answer["library"],
             names=tuple(answer["names"]),
             idempotency_key=key,

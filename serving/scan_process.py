@@ -138,7 +138,7 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
         "guarded": scanner.bundle.tier(floor) == "malicious",
         "shape": shape_of(report.trace),
         "library": library_of(report.trace)[:100],
-        "names": names_of(report.trace),
+        "names": names_of(report.trace, scanner.knowledge),
         "schema": str(SCHEMA.version),
         "width": len(row),
         "row": [indices, [row[index] for index in indices]],

@@ -205,12 +205,18 @@ def fingerprint(sha256: str, name: str) -> str:
 
 
 def standing_labels(
-    connection: Connection, hashes: set[str], policy: LabelPolicy = DEFAULT_POLICY
+    connection: Connection,
+    hashes: set[str],
+    policy: LabelPolicy = DEFAULT_POLICY,
+    without: frozenset[str] = frozenset(),
 ) -> dict[str, Standing]:
-    """What stands for each of these files that has any label."""
+    """What stands for each of these files that has any label; those of the persons `without` do not count."""
     rows = connection.execute(_LABELS, {"hashes": sorted(hashes)}).all()
     said: dict[str, list[Said]] = {}
     for row in rows:
+        if row.author.casefold() in without:
+            said.setdefault(row.sha256, [])
+            continue
         said.setdefault(row.sha256, []).append(
             Said(row.id, row.at, row.label, row.author_id, row.role, row.author, bool(row.guarded), row.retracts)
         )

@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from detectors.advice import BUCKETS, NO_ADVICE, Advice, names_of, point
+from detectors.advice import NO_ADVICE, Advice, names_of
 from detectors.suspicion import EXAMPLES, PER_PERSON, Example, Suspicion
-from safepickle.features import SCHEMA
+from safepickle.bytecode.trace import FileTrace
+from safepickle.features import Knowledge, Prevalence
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import trace_bytes
 from tests.assemble import Assembler
@@ -21,56 +22,56 @@ def anchored(number: int = 200) -> Suspicion:
     suspicion = Suspicion()
     for place in range(number):
         chance = random.Random(place)
-        suspicion.anchor(point("x", [], [], [*COMMON, *chance.sample(range(10, 40), 3)]))
+        suspicion.anchor(frozenset([*COMMON, *chance.sample(range(10, 40), 3)]))
     return suspicion
 
 
 def malicious(*names: int, person: str = "ann") -> Example:
-    return Example("malicious", person, point("x", [], [], [*COMMON, *names]))
+    return Example("malicious", person, frozenset([*COMMON, *names]))
 
 
 def test_without_a_malicious_label_nothing_is_raised() -> None:
     suspicion = anchored()
-    assert suspicion.teach("s", Example("benign", "ann", {1: 1.0})) is NO_ADVICE
-    assert not NO_ADVICE.raises({1: 1.0})
+    assert suspicion.teach("s", Example("benign", "ann", frozenset({1}))) is NO_ADVICE
+    assert not NO_ADVICE.raises({1})
 
 
 def test_one_malicious_label_raises_its_like_and_no_usual_file() -> None:
     suspicion = anchored()
     advice = suspicion.teach("s", malicious(100, 101, 102))
-    assert advice.raises(malicious(100, 101, 102).seen)
-    assert not any(advice.raises(seen) for seen in suspicion.anchors.values())
+    assert advice.raises(malicious(100, 101, 102).names)
+    assert not any(advice.raises(names) for names in suspicion.anchors.values())
 
 
 def test_that_the_champion_called_its_like_benign_is_no_argument_against_a_label() -> None:
     suspicion = anchored()
     for place in range(5):
-        suspicion.anchor(malicious(100, 101, 200 + place).seen)
+        suspicion.anchor(malicious(100, 101, 200 + place).names)
     advice = suspicion.teach("s", malicious(100, 101, 102))
-    assert advice.raises(malicious(100, 101, 102, 300).seen)
-    assert not advice.raises(malicious().seen)
+    assert advice.raises(malicious(100, 101, 102, 300).names)
+    assert not advice.raises(malicious().names)
 
 
 def test_near_copies_are_one_anchor() -> None:
     suspicion = Suspicion()
-    for value in range(9):
-        suspicion.anchor({1: 1.0, BUCKETS + 3: float(value)})
-    assert list(suspicion.anchors.values()) == [{1: 1.0, BUCKETS + 3: 8.0}]
+    for _ in range(9):
+        suspicion.anchor(frozenset({1, 2}))
+    assert list(suspicion.anchors.values()) == [{1, 2}]
 
 
 def test_what_is_added_to_a_file_never_lowers_what_is_said_of_it() -> None:
     suspicion = anchored()
     for place in range(20):
         label = "malicious" if place % 2 else "benign"
-        seen = point("x", [], [], [*COMMON, 100 + place % 5, 200 + place])
-        suspicion.teach(f"s{place}", Example(label, "ann", seen))
+        names = frozenset([*COMMON, 100 + place % 5, 200 + place])
+        suspicion.teach(f"s{place}", Example(label, "ann", names))
     advice = suspicion.advice
     assert all(value >= 0 for value in advice.weights.values())
     for place in range(200):
         chance = random.Random(place)
         names = chance.sample(range(300), 5)
         more = names + chance.sample(range(300), 20)
-        assert advice.score(point("x", [], [], more)) >= advice.score(point("x", [], [], names))
+        assert advice.score(more) >= advice.score(names)
 
 
 def test_a_label_taken_back_is_as_if_it_had_never_been_given() -> None:
@@ -83,9 +84,9 @@ def test_a_label_taken_back_is_as_if_it_had_never_been_given() -> None:
 def test_a_benign_label_takes_the_sting_out_of_a_wrong_malicious_one() -> None:
     suspicion = anchored()
     suspicion.teach("s", malicious(100))
-    assert suspicion.advice.raises(malicious(100).seen)
-    suspicion.teach("t", Example("benign", "ben", malicious(100).seen))
-    assert not suspicion.advice.raises(malicious(100).seen)
+    assert suspicion.advice.raises(malicious(100).names)
+    suspicion.teach("t", Example("benign", "ben", malicious(100).names))
+    assert not suspicion.advice.raises(malicious(100).names)
 
 
 def test_no_person_counts_more_than_the_quota_and_memory_is_bounded() -> None:
@@ -105,7 +106,7 @@ def test_the_state_comes_back_from_json() -> None:
     text = json.dumps(suspicion.to_state(), allow_nan=False)
     again = Suspicion.from_state(json.loads(text))
     assert json.dumps(again.to_state()) == text
-    assert again.advice.score(malicious(100).seen) == suspicion.advice.score(malicious(100).seen)
+    assert again.advice.score(malicious(100).names) == suspicion.advice.score(malicious(100).names)
 
 
 @pytest.mark.parametrize("weights", [[[1, -0.5]], [[1, float("nan")]], [["x", 1.0]]])
@@ -114,18 +115,15 @@ def test_advice_that_could_lower_or_is_damaged_is_refused(weights: list[object])
         Advice.from_state({"weights": weights, "bias": -1.0, "cut": 0.9})
 
 
-def test_only_features_that_content_can_only_raise_are_looked_at() -> None:
-    every = point(str(SCHEMA.version), list(range(len(SCHEMA.names))), [1.0] * len(SCHEMA.names), [7])
-    named = {SCHEMA.names[key - BUCKETS] for key in every if key >= BUCKETS}
-    assert named < SCHEMA.monotone
-    assert point("another", [0], [1.0], [7]) == {7: 1.0}
-
-
-def test_the_numbers_of_a_file_are_those_of_its_callables_and_their_modules() -> None:
-    def numbers(name: str) -> set[int]:
+def test_the_numbers_of_a_file_are_those_of_its_unusual_callables_and_modules() -> None:
+    def file(name: str) -> FileTrace:
         data = Assembler(2).global_("lab.tools", name).text("x").tuple1().reduce().assemble()
-        return set(names_of(trace_bytes(data, DEFAULT_LIMITS)))
+        return trace_bytes(data, DEFAULT_LIMITS)
 
-    first, second = numbers("run"), numbers("go")
-    assert len(first) == len(second) == 2
+    nothing_known = Knowledge(Prevalence({}, 0))
+    first, second = (set(names_of(file(name), nothing_known)) for name in ("run", "go"))
+    assert len(first) == len(second) == 3, "the name, a call of it, its module"
     assert len(first & second) == 1
+    known = Knowledge(Prevalence.count([(f"group {number}", file("run")) for number in range(5)]))
+    assert names_of(file("run"), known) == []
+    assert set(names_of(file("go"), known)) == second - first

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from detectors.label_audit import audit
 from pipelines import dataset
 from safepickle.bytecode.trace import FileTrace
 from serving import auth
@@ -17,6 +18,7 @@ from serving.database.candidates import load_candidates
 from serving.database.clock import new_id, now
 from serving.database.engine import Database
 from serving.database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
+from serving.database.sources import audited_labels
 from serving.database.writer import ScanRecord, store_scans
 from serving.export import COLUMNS, export_labels
 from serving.labels import LabelPolicy, Said, Standing, decision, standing
@@ -296,3 +298,35 @@ def test_people_are_asked_about_what_no_label_stands_for(desk: Desk) -> None:
         candidates, shown = load_candidates(connection, 100)
     assert {names[found.sha256]: found.contested for found in candidates} == {1: True, 3: True, 4: False}
     assert set(shown) == {found.scan_id for found in candidates}
+
+
+def test_labels_of_a_person_that_the_audit_doubts_are_not_exported_until_an_admin_says_the_same(
+    desk: Desk, tmp_path: Path
+) -> None:
+    def export() -> tuple[int, int]:
+        with desk.database.read() as connection:
+            done = export_labels(connection, tmp_path / "labels.parquet")
+        return done.rows, len(done.quarantined)
+
+    for number in range(12):
+        desk.scan(hostile(number))
+        desk.label("ann", hostile(number), "malicious")
+    assert export() == (12, 0)
+    for number in range(20, 28):
+        desk.scan(hostile(number))
+        desk.label("ben", hostile(number), "benign")
+    with desk.database.read() as connection:
+        first = audit(audited_labels(connection))[0]
+    assert first.person == "ben"
+    assert any("contradicts the model in 8 of 8" in reason for reason in first.suspicions)
+    assert export() == (12, 8)
+    desk.label("cleo", hostile(20), "benign")
+    assert export() == (13, 7)
+
+
+def test_what_was_taken_back_is_not_audited(desk: Desk) -> None:
+    desk.scan(hostile(1))
+    desk.label("ann", hostile(1), "benign")
+    desk.label("ann", hostile(1), "retracted")
+    with desk.database.read() as connection:
+        assert audited_labels(connection) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from detectors.advice import Advice, point
+from detectors.advice import Advice
 from serving import auth
 from serving import learner as module
 from serving.advice import AdviceFollower
@@ -251,13 +251,13 @@ def test_labels_teach_what_is_advised_and_each_replay_agrees(
     label(database, bad, "malicious")
     while Learner(database, 30, "learner").step():  # another one for every step, as if each had been killed
         pass
-    assert advice(database).raises(point("t", [], [], [7001, 7002]))
+    assert advice(database).raises([7001, 7002])
     with database.read() as connection:
         assert check(connection)
     fill(database, records(30, 9))
     label(database, bad, "retracted")
     learn_all(database)
-    assert not advice(database).raises(point("t", [], [], [7001, 7002]))
+    assert not advice(database).raises([7001, 7002])
     with database.read() as connection:
         assert check(connection)
 
@@ -271,10 +271,10 @@ def test_a_benign_label_that_waits_for_a_second_person_teaches_nothing(database:
     label(database, f"{5:08d}{0:024d}", "malicious")
     label(database, guarded.id, "benign")
     learn_all(database)
-    assert advice(database).raises(point("t", [], [], [7001, 7002]))
+    assert advice(database).raises([7001, 7002])
     label(database, guarded.id, "benign", "ben")
     learn_all(database)
-    assert not advice(database).raises(point("t", [], [], [7001, 7002]))
+    assert not advice(database).raises([7001, 7002])
 
 
 def test_those_who_scan_follow_the_advice_and_keep_it_when_a_new_one_is_damaged(database: Database) -> None:
@@ -282,13 +282,13 @@ def test_those_who_scan_follow_the_advice_and_keep_it_when_a_new_one_is_damaged(
     fill(database, records(100, flagged=0.0), family(2, 5))
     label(database, f"{5:08d}{0:024d}", "malicious")
     learn_all(database)
-    assert not follower.raises("t", ([], []), [7001, 7002])
+    assert not follower.raises([7001, 7002])
     follower.look()
-    assert follower.raises("t", ([], []), [7001, 7002])
+    assert follower.raises([7001, 7002])
     with database.write() as connection:
         connection.execute(
             sa.update(Checkpoint).where(Checkpoint.reader == ADVICE).values(event_id=10**6, state=zlib.compress(b"{}"))
         )
     with pytest.raises(ValueError, match="damaged advice"):
         follower.look()
-    assert follower.raises("t", ([], []), [7001, 7002])
+    assert follower.raises([7001, 7002])

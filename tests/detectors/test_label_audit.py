@@ -1,0 +1,53 @@
+"""Whose labels stand out."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.label_audit import AuditedLabel, audit, suspected
+
+
+def given(person: str, number: int, label: str, flagged: bool, guarded: bool = False) -> list[AuditedLabel]:
+    return [
+        AuditedLabel(person, label, flagged, guarded, f"{person}{place}{label}{flagged}") for place in range(number)
+    ]
+
+
+USUAL = [
+    label
+    for person in ("ann", "cleo")
+    for label in (*given(person, 30, "malicious", True), *given(person, 20, "benign", False),
+                  *given(person, 4, "benign", True), *given(person, 4, "malicious", False))
+]  # fmt: skip
+
+
+def test_people_who_contradict_the_model_as_often_as_each_other_do_not_stand_out() -> None:
+    assert suspected(USUAL) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("labels", "word"),
+    [
+        (given("ben", 8, "benign", True), "contradicts the model"),
+        (given("ben", 8, "malicious", False), "contradicts the model"),
+        (given("ben", 2, "benign", True, guarded=True), "the floor calls malicious"),
+        ([AuditedLabel("ben", "benign", True, False, "same")] * 10, "near copies"),
+    ],
+)
+def test_who_clears_accuses_or_floods_stands_out_alone_with_the_reason(labels: list[AuditedLabel], word: str) -> None:
+    first, *others = audit([*USUAL, *labels])
+    assert first.person == "ben"
+    assert any(word in reason for reason in first.suspicions)
+    assert not any(other.suspicions for other in others)
+
+
+def test_many_labels_for_copies_that_the_model_says_too_do_not_stand_out() -> None:
+    assert suspected([*USUAL, *([AuditedLabel("ben", "malicious", True, False, "same")] * 20)]) == frozenset()
+
+
+def test_an_opinion_of_unsure_contradicts_nobody() -> None:
+    assert suspected([*USUAL, *given("ben", 20, "unsure", True)]) == frozenset()
+
+
+def test_the_same_name_in_other_letters_is_the_same_person() -> None:
+    assert len(audit([*given("Ann", 1, "benign", False), *given("ann", 1, "benign", False)])) == 1
