@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import IO
 
 from starlette.requests import ClientDisconnect, Request
@@ -58,6 +58,16 @@ class Spool:
         """All bytes of a file that stayed in memory."""
         assert self.file is None
         return bytes(self._pending)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """All bytes, some at a time, from memory or from the file."""
+        if self.file is None:
+            yield bytes(self._pending)
+            return
+        offset = 0
+        while chunk := os.pread(self.file.fileno(), size, offset):
+            offset += len(chunk)
+            yield chunk
 
     @property
     def sha256(self) -> str:

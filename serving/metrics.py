@@ -40,6 +40,7 @@ QUEUE = Gauge("safepickle_scan_queue", "Scans waiting for a process.", multiproc
 LABELS = Counter("safepickle_labels", "Labels received.", ["label"])
 MODEL_EXCHANGES = Counter("safepickle_model_exchanges", "Champions taken over or refused.", ["result"])
 DATABASE_FAILURES = Counter("safepickle_database_failures", "Requests the database failed.")
+NOT_KEPT = Counter("safepickle_files_not_kept", "Scanned files that could not be kept although they should be.")
 LEARNED = Counter("safepickle_learned_events", "Scan events the online learner has read.")
 LEARNER_SKIPPED = Counter("safepickle_learner_skipped_events", "Scan events the learner could not use.")
 LEARNER_LAG = Gauge(

@@ -28,6 +28,7 @@ from .model_source import Champions
 from .problems import Problem
 from .rates import Rates
 from .remote import Fetcher
+from .retention import Retention
 from .scan_pool import NoModel, Saturated, ScanCrashed, ScanPool, ScanTimeout
 from .settings import Settings
 
@@ -53,6 +54,7 @@ class Runtime:
         self.database = Database(settings.database_url, settings.database_timeout)
         self.authenticator = auth.Authenticator(self.database, settings.key_pepper, settings.key_cache)
         self.fetcher = Fetcher(settings.url_allow.split(), private=settings.url_private, timeout=settings.body_timeout)
+        self.retention = Retention(settings.retention, settings.retention_days) if settings.retention else None
         self.rates = Rates(settings.rate, settings.rate_burst)
         self.pool = ScanPool(settings)
         champions = Champions(Path(settings.registry).resolve(), settings.spool or None)
@@ -198,6 +200,7 @@ class Runtime:
             idempotency_key=key,
         )
         known = await self._writer.store(record)
+        await self._keep(spool, record)
         metrics.SCANS.labels(record.verdict).inc()
         metrics.SCAN_BYTES.inc(record.size)
         if record.score is not None:
@@ -213,6 +216,16 @@ class Runtime:
             "decided_by": decided_by,
         }
 
+    async def _keep(self, spool: Spool, record: ScanRecord) -> None:
+        """Keep the file where the operator wants that; a scan is answered whether or not there is room for it."""
+        if self.retention is None:
+            return
+        try:
+            await asyncio.to_thread(self.retention.keep, spool, record.sha256, record.at)
+        except Exception as error:  # a driver raises errors of its own kinds
+            metrics.NOT_KEPT.inc()
+            logger.error("the file %s is not kept: %r", record.sha256, error)
+
     def _forget_answers(self) -> None:
         with self.database.write() as connection:
             forget_answers(connection)
@@ -223,8 +236,10 @@ class Runtime:
             await asyncio.sleep(TIDY_INTERVAL)
             try:
                 await asyncio.to_thread(self._forget_answers)
-            except DatabaseUnavailable as error:
-                logger.warning("old answers stay for now: %s", error)
+                if self.retention is not None and (gone := await asyncio.to_thread(self.retention.expire)):
+                    logger.info("files of %s are no longer kept", ", ".join(gone))
+            except Exception as error:  # a driver raises errors of its own kinds
+                logger.warning("what is old stays for now: %r", error)
 
     def _touch_database(self) -> None:
         with self.database.read() as connection:

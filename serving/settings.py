@@ -51,6 +51,10 @@ class Settings:
         Beginnings of addresses from which files are fetched, separated by spaces; empty switches it off.
     url_private
         Whether such addresses may lead to private, loopback and link-local IP addresses.
+    retention
+        Folder, or address that fsspec knows, where scanned files are kept; empty keeps none.
+    retention_days
+        Days for which they are kept.
     uploads
         Requests each worker receives at once; more are answered 429.
     workers
@@ -109,6 +113,8 @@ class Settings:
     batch_files: int = 100_000
     url_allow: str = ""
     url_private: bool = False
+    retention: str = ""
+    retention_days: float = 30.0
     uploads: int = 256
     workers: int = 2
     poll_interval: float = 0.5

@@ -1,13 +1,15 @@
 """Lists of scans, labels and events, the latest first, a page at a time.
 
-A page costs the same however long the table is: it goes on by key, not by counting rows, and looks at no more than
-:data:`EXAMINED` rows. Where few of those pass the filters, a page is short or empty and still has a next one.
+A page costs the same however long the table is: it goes on by key, not by counting rows, and looks at rows no longer
+than :data:`SECONDS` and at no more than :data:`EXAMINED`. Where few of those pass the filters, a page is short or empty
+and still has a next one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +23,9 @@ from .clock import first_id
 from .tables import AuditEntry, Checkpoint, Event, Label, Scan, ScanNovelty
 from .writer import standing_labels
 
-EXAMINED = 2000
+EXAMINED = 5000
+CHUNK = 200
+SECONDS = 0.04
 
 Query = sa.Select[*tuple[Any, ...]]
 
@@ -158,24 +162,38 @@ def _examine(
     before: str | int | None,
     limit: int,
 ) -> tuple[Sequence[sa.Row[Any]], str | int | None]:
-    """(rows of a page, key after which to go on): the rows among the next :data:`EXAMINED` that pass."""
+    """(rows of a page, key after which to go on).
+
+    The first of `equal` is looked up by its index; rows are then looked at until a page is full.
+    """
     table = key.class_
     names = list(equal)
     if names:
         query = query.where(getattr(table, names[0]) == equal[names[0]])
-    if before is not None:
-        query = query.where(key < before)
     query = query.order_by(key.desc())
-    if len(names) < 2:
-        rows = connection.execute(query.limit(limit + 1)).all()
+    rest = {name: equal[name] for name in names[1:]}
+    if not rest:
+        rows = connection.execute(_after(query, key, before).limit(limit + 1)).all()
         return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
-    window = query.limit(EXAMINED).subquery()
-    passing = sa.select(window).where(*(window.c[name] == equal[name] for name in names[1:]))
-    rows = connection.execute(passing.order_by(window.c.id.desc()).limit(limit + 1)).all()
-    if len(rows) > limit:
-        return rows[:limit], rows[limit - 1].id
-    seen = connection.execute(sa.select(sa.func.count(), sa.func.min(window.c.id)).select_from(window)).one()
-    return rows, seen[1] if seen[0] == EXAMINED else None
+    passing: list[sa.Row[Any]] = []
+    deadline = time.monotonic() + SECONDS
+    for _ in range(EXAMINED // CHUNK):
+        rows = connection.execute(_after(query, key, before).limit(CHUNK)).all()
+        for row in rows:
+            if all(row._mapping[name] == value for name, value in rest.items()):
+                passing.append(row)
+                if len(passing) == limit:
+                    return passing, row.id
+        if len(rows) < CHUNK:
+            return passing, None
+        before = rows[-1].id
+        if time.monotonic() > deadline:
+            break
+    return passing, before
+
+
+def _after(query: Query, key: InstrumentedAttribute[Any], before: str | int | None) -> Query:
+    return query if before is None else query.where(key < before)
 
 
 def _within(query: Query, column: Any, span: Span) -> Query:

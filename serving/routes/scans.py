@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ..auth import Principal
 from ..batches import Batch
 from ..bodies import Spool, receive
+from ..database.audit import record
 from ..database.idempotency import AnotherRequest
 from ..database.listing import Page, Span, list_scans
 from ..database.records import UnknownScan, load_scan
@@ -18,6 +21,7 @@ from ..endpoint import Operation
 from ..openapi import BINARY, PAGING, SPAN, Doc, Parameter
 from ..parameters import Parameters, invalid, is_hexadecimal, page_answer
 from ..problems import Json, Problem
+from ..retention import NotKept
 from ..runtime import Runtime
 from ..schemas import VERDICTS
 
@@ -80,6 +84,28 @@ async def show_scan(request: Request, runtime: Runtime, principal: Principal) ->
         return Json(await asyncio.to_thread(load))
     except UnknownScan:
         raise Problem(404, "unknown-scan", "no scan with this id is stored here, or it is not yours") from None
+
+
+async def read_file(request: Request, runtime: Runtime, principal: Principal) -> Response:
+    """``GET /v1/scans/{scan_id}/file``: the bytes that were scanned, if they are kept. It is audited."""
+    scan_id = request.path_params["scan_id"]
+
+    def load() -> tuple[str, Iterator[bytes]]:
+        if runtime.retention is None or not is_hexadecimal(scan_id, 32):
+            raise NotKept
+        with runtime.database.write() as connection:
+            stored = load_scan(connection, scan_id, None, runtime.label_policy)
+            chunks = runtime.retention.read(stored["sha256"], datetime.datetime.fromisoformat(stored["at"]))
+            record(connection, "file.read", f"scan {scan_id}", {"sha256": stored["sha256"]}, principal.actor)
+        return stored["sha256"], chunks
+
+    try:
+        sha256, chunks = await asyncio.to_thread(load)
+    except (NotKept, UnknownScan):
+        raise Problem(404, "not-kept", "this file was not kept, or not for so long") from None
+    # Never shown, never opened by its type: it may be hostile.
+    headers = {"Content-Disposition": f'attachment; filename="{sha256}.untrusted"'}
+    return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
 
 async def show_scans(request: Request, runtime: Runtime, principal: Principal) -> Response:
@@ -148,6 +174,13 @@ OPERATIONS = (
         show_scan,
         "scanner",
         Doc("One stored scan, with its labels", "StoredScan", problems=(404,)),
+    ),
+    Operation(
+        "GET",
+        "/v1/scans/{scan_id}/file",
+        read_file,
+        "analyst",
+        Doc("The bytes that were scanned, if they are kept", "", media="application/octet-stream", problems=(404,)),
     ),
     Operation(
         "GET",

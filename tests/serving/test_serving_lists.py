@@ -64,6 +64,8 @@ def test_pages_hold_every_scan_that_passes_once_and_the_latest_first(
     database: Database, equal: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "EXAMINED", 10)
+    monkeypatch.setattr(listing, "CHUNK", 5)
+    monkeypatch.setattr(listing, "SECONDS", 60)
     made = scans(64)
     with database.write() as connection:
         store_scans(connection, made)
@@ -75,6 +77,8 @@ def test_a_page_looks_at_a_bounded_number_of_rows_and_says_where_to_go_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "EXAMINED", 10)
+    monkeypatch.setattr(listing, "CHUNK", 5)
+    monkeypatch.setattr(listing, "SECONDS", 60)
     made = [
         dataclasses.replace(scan, container="zip" if place == 0 else "pickle") for place, scan in enumerate(scans(50))
     ]
