@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy
 from ..queue import REASONS, Candidate, Ranked
-from .tables import Label, Scan, ScanNovelty
+from .tables import Scan, ScanNovelty
 from .writer import standing_labels
 
 PAGE = 500
@@ -46,10 +46,10 @@ def load_candidates(
     latest: dict[str, sa.Row[Any]] = {}
     for row in connection.execute(query):
         latest.setdefault(row.sha256, row)
-    labelled = sorted(set(connection.execute(sa.select(Label.sha256).distinct()).scalars()) & set(latest))
+    seen = sorted(latest)
     contested = set()
-    for start in range(0, len(labelled), PAGE):
-        for sha256, said in standing_labels(connection, set(labelled[start : start + PAGE]), policy).items():
+    for start in range(0, len(seen), PAGE):
+        for sha256, said in standing_labels(connection, set(seen[start : start + PAGE]), policy).items():
             if said.conflict or said.pending:
                 contested.add(sha256)
             elif said.at is not None:

@@ -102,6 +102,16 @@ class Served:
                     process.kill()
                 self._process.wait()
 
+    def terminate(self) -> None:
+        """Tell it to end, as a container's runtime does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended."""
+        assert self._process is not None
+        self._process.wait(seconds)
+
     def kill(self) -> None:
         """Kill everything at once, as a power cut does."""
         assert self._process is not None

@@ -18,7 +18,7 @@ from serving.routes import OPERATIONS
 from serving.schemas import EXAMPLES, SCHEMAS
 from tests.serving.conftest import BLIND, SHARP
 from tests.serving.models import BENIGN, benign, hostile
-from tests.serving.served import Served, wait_for
+from tests.serving.served import ADMIN_KEY, Served, wait_for
 from tests.serving.test_serving_api import assert_problem
 
 pytestmark = pytest.mark.slow
@@ -220,3 +220,45 @@ def test_no_address_is_fetched_unless_the_operator_allows_it(service: Served) ->
     with service.client() as client:
         response = client.post("/v1/scan:url", json={"url": f"http://127.0.0.1:{service.port}/v1/openapi.json"})
     assert_problem(response, 422, "address-not-allowed")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/scan", "/v1/scans", "/v1/scans/x", "/v1/nothing", "/v1/openapi.json", "/metrics"]
+)
+def test_every_answer_forbids_what_a_browser_could_make_of_it(service: Served, path: str) -> None:
+    for key in (None, ADMIN_KEY):
+        with service.client(key) as client:
+            headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert "access-control-allow-origin" not in headers
+        assert "set-cookie" not in headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>.pkl", "'; DROP TABLE scans; --", "../../etc/passwd", "..\\..\\boot.ini",
+        "\r\nSet-Cookie: a=b",
+        "\u202egnp.lkp", "=cmd|'/c calc'!A1", "${jndi:ldap://x}", "%00.pkl", "con",
+    ],
+)  # fmt: skip
+def test_a_name_is_data_wherever_it_comes_from(service: Served, name: str) -> None:
+    with service.client() as client:
+        shown = client.post("/v1/scan", params={"name": name}, content=BENIGN).json()
+        part = client.post("/v1/scan", files={"file": (name, BENIGN)})
+        listed = client.get("/v1/scans", params={"name": shown["path"]}).json()["items"]
+    assert shown["scan_id"] in [item["scan_id"] for item in listed]
+    for answer in (shown["path"], part.json()["path"]):
+        assert not set(answer) & set("/\\\r\n\x00")
+        assert answer.isprintable()
+    assert "set-cookie" not in part.headers
+
+
+def test_ten_bad_keys_in_a_row_are_each_refused_and_cost_no_good_one(service: Served, keys: dict[str, str]) -> None:
+    for number in range(10):
+        with service.client(f"sp_{number:043}") as client:
+            assert_problem(client.get("/v1/model"), 401, "unauthorized")
+    with service.client(keys["scanner"]) as client:
+        assert client.get("/v1/model").status_code == 200

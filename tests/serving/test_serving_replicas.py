@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +17,7 @@ from serving.database.tables import ApiKey, Event, Scan, ScanNovelty
 from tests.serving.conftest import BLIND, SHARP
 from tests.serving.models import BENIGN, benign, hostile
 from tests.serving.postgres import Cluster
-from tests.serving.served import Served, wait_for
+from tests.serving.served import ADMIN_KEY, Served, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +123,28 @@ def test_a_learner_that_slept_past_its_lease_gives_way_to_the_other_service_s(
         sleeping.resume()
     wait_for(lambda: learners(one, two) == 1, 20, first.log)
     assert count(database, learned) == count(database, sa.select(sa.func.count()).select_from(Scan))
+
+
+def test_a_service_that_is_told_to_end_answers_what_it_has_begun_and_stores_it(
+    replicas: tuple[Served, Served, Database],
+) -> None:
+    _, service, database = replicas
+    data = benign(9, 60_000)
+    head = (
+        f"POST /v1/scan?name=begun HTTP/1.1\r\nHost: x\r\nX-API-Key: {ADMIN_KEY}\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(head.encode() + data[:1000])
+        time.sleep(0.3)
+        service.terminate()
+        try:
+            time.sleep(0.7)
+            connection.sendall(data[1000:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            service.wait(60)
+        finally:
+            service.start()
+    assert count(database, sa.select(sa.func.count()).select_from(Scan).where(Scan.name == "begun")) == 1
 
 
 def test_a_killed_database_is_answered_503_until_it_is_back(
