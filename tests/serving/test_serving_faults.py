@@ -70,7 +70,7 @@ def test_a_database_that_is_gone_is_answered_503_until_it_is_back(service: Serve
         service.database.rename(aside)
         try:
             assert client.post("/v1/scan", content=BENIGN).status_code == 503
-            assert client.get("/v1/scans/x").status_code == 503
+            assert client.get(f"/v1/scans/{'0' * 32}").status_code == 503
             assert client.get("/readyz").status_code == 503
             assert not service.database.exists()
         finally:
