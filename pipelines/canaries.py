@@ -6,6 +6,7 @@ savers. The promotion gate scans all of them with the candidate model.
 
 from __future__ import annotations
 
+import gzip
 import pickle
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -51,6 +52,13 @@ def _forms(module: str, name: str, argument: str) -> Iterator[tuple[str, bytes]]
     yield (
         "REDUCE POP",
         Assembler(2).empty_dict().global_(module, name).text(argument).tuple1().reduce().pop().assemble(),
+    )
+    plain = Assembler(2).global_(module, name).text(argument).tuple1().reduce().assemble()
+    yield "a second stream", pickle.dumps({"epoch": 3}, 2) + plain
+    yield "gzip", gzip.compress(plain, mtime=0)
+    yield (
+        "memo",
+        Assembler(2).global_(module, name).put(7).pop().empty_dict().get(7).text(argument).tuple1().reduce().assemble(),
     )
 
 

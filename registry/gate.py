@@ -13,6 +13,13 @@ from .intervals import wilson
 
 Outcome = Literal["promote", "hold", "reject"]
 
+CAUGHT, MISSED, FLAGGED, CLEARED = "CMfc"
+"""A malicious file that was caught or missed, a benign one that was flagged or cleared."""
+ENOUGH = 0.5
+"""Share of the champion's files that a changed set must still have to be compared on."""
+
+_BAD = CAUGHT + MISSED
+_DIGITS = 12
 _ROUNDING = 1e-12
 _BOUNDS = ("recall_tolerance", "false_positive_tolerance", "churn", "bundle_bytes", "row_seconds")
 
@@ -27,7 +34,10 @@ class SetResult(Record):
     false_positives, negatives
         Benign files flagged, of all benign files.
     digest
-        Hash of the set's content; two results compare only when their sets are the same.
+        Hash of the set's content.
+    outcomes
+        Each file as twelve hexadecimal digits of its hash and a letter, see :data:`CAUGHT`, in order, without
+        anything between: of sets that differ, the files that both have are compared.
     """
 
     true_positives: int
@@ -35,6 +45,33 @@ class SetResult(Record):
     false_positives: int
     negatives: int
     digest: str = ""
+    outcomes: str = ""
+
+    @classmethod
+    def of_files(cls, outcomes: Mapping[str, str], digest: str = "") -> Self:
+        """Make a result of the letter of each file, by the first twelve digits of its hash."""
+        letters = list(outcomes.values())
+        return cls(
+            letters.count(CAUGHT), letters.count(CAUGHT) + letters.count(MISSED),
+            letters.count(FLAGGED), letters.count(FLAGGED) + letters.count(CLEARED),
+            digest, "".join(key + outcomes[key] for key in sorted(outcomes)),
+        )  # fmt: skip
+
+    def files(self) -> dict[str, str]:
+        """Letter of each file; empty when they were not kept."""
+        step = _DIGITS + 1
+        parts = (self.outcomes[start : start + step] for start in range(0, len(self.outcomes), step))
+        return {part[:_DIGITS]: part[_DIGITS:] for part in parts}
+
+
+def on_both(one: SetResult, other: SetResult) -> tuple[SetResult, SetResult]:
+    """Two results on the files that both sets have, with the same label."""
+    first, second = one.files(), other.files()
+    common = [key for key in first if key in second and (first[key] in _BAD) == (second[key] in _BAD)]
+    return (
+        SetResult.of_files({key: first[key] for key in common}),
+        SetResult.of_files({key: second[key] for key in common}),
+    )
 
 
 class Evidence(Record):
@@ -233,8 +270,13 @@ def _set_checks(challenger: Evidence, champion: Evidence | None, policy: GatePol
             continue
         same = (after.positives, after.negatives, after.digest) == (before.positives, before.negatives, before.digest)
         if not same:
-            yield Check(f"set {name}", False, f"the champion's set ({_contents(before)})", _contents(after))
-            continue
+            after, before, all_before = *on_both(after, before), before
+            shared = before.positives + before.negatives
+            if shared < ENOUGH * (all_before.positives + all_before.negatives) or not shared:
+                wanted = f"half of the champion's set ({_contents(all_before)})"
+                yield Check(f"set {name}", False, wanted, f"{shared} files of it")
+                continue
+            name = f"{name} ({shared} files that both versions saw)"
         if before.positives:
             yield _recall_check(name, after, before.true_positives / before.positives, policy.recall_tolerance)
         if before.negatives:

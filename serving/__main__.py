@@ -62,6 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     audited = commands.add_parser("label-audit", help="whose labels stand out, one JSON object a person")
     audited.set_defaults(command=_audit_labels)
 
+    shadow = commands.add_parser("shadow-report", help="what a challenger says of live scans, beside the champion")
+    shadow.add_argument("version", type=int, help="its number in the registry")
+    shadow.set_defaults(command=_shadow_report)
+
+    signals = commands.add_parser("retrain-signals", help="labels and drift alarms since a moment")
+    signals.add_argument("--since", type=_moment, required=True, help="ISO 8601 with an offset")
+    signals.set_defaults(command=_retrain_signals)
+
     migrate = commands.add_parser("migrate", help="bring the database to this version's tables")
     migrate.set_defaults(command=_migrate)
 
@@ -78,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     check = learner.add_parser("check", help="compare the checkpoint with a replay of the whole log")
     check.set_defaults(command=_check_learner)
     return parser
+
+
+def _moment(text: str) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("the moment needs an offset from UTC")
+    return moment
 
 
 def _open(settings: Settings) -> Database:
@@ -136,6 +151,22 @@ def _audit_labels(options: argparse.Namespace, settings: Settings) -> int:
     for source in found:
         _print(json.dumps(dataclasses.asdict(source)))
     return 1 if any(source.suspicions for source in found) else 0
+
+
+def _shadow_report(options: argparse.Namespace, settings: Settings) -> int:
+    from .shadow import report
+
+    with _open(settings).read() as connection:
+        _print(json.dumps(dataclasses.asdict(report(connection, options.version))))
+    return 0
+
+
+def _retrain_signals(options: argparse.Namespace, settings: Settings) -> int:
+    from .database.sources import signals_since
+
+    with _open(settings).read() as connection:
+        _print(json.dumps(signals_since(connection, options.since)))
+    return 0
 
 
 def _migrate(options: argparse.Namespace, settings: Settings) -> int:

@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ from .database.tables import Checkpoint, Event, ScanNovelty
 from .learner_job import ADVICE, JOB
 from .logs import configure
 from .settings import Settings
+from .shadow import BATCH as SHADOW_BATCH
+from .shadow import Shadow
 
 logger = logging.getLogger("safepickle.learner")
 
@@ -158,16 +161,17 @@ def run(settings: Settings, stop: threading.Event, holder: str) -> None:
     """Be the learner until `stop` is set or another process is; wait while the database is away."""
     database = Database(settings.database_url, settings.database_timeout)
     learner = Learner(database, settings.lease_seconds, holder)
+    shadow = Shadow(database, Path(settings.registry).resolve(), settings.lease_seconds, holder)
     try:
         while not stop.is_set():
             started = time.monotonic()
             try:
-                read = learner.step()
+                read = max(learner.step(), shadow.step())
             except DatabaseUnavailable as error:
                 logger.warning("the learner waits for the database: %s", error)
                 read = 0
             # At most half of a core while it catches up: requests come first.
-            stop.wait(time.monotonic() - started if read == BATCH else settings.learner_interval)
+            stop.wait(time.monotonic() - started if read >= SHADOW_BATCH else settings.learner_interval)
         learner.release()
     except LeaseLost:
         logger.info("another process is the learner")

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from registry.gate import SetResult
+from registry.gate import CAUGHT, CLEARED, FLAGGED, MISSED, SetResult
 from registry.intervals import wilson
 
 from .judging import ENSEMBLE, Flags, Judged
+from .judging import FLAGGED as FLAGGED_VERDICTS
 from .metrics import count
 from .plots import set_reliability
 from .sets import EvaluationSet, digest, is_real
@@ -104,8 +106,12 @@ def set_results(
         rows = which.rows & frozen
         if not rows.any():
             continue
-        counts = count(ensemble.verdicts[rows], which.malicious[rows])
-        found[which.name] = SetResult(counts.tp, counts.positives, counts.fp, counts.negatives, digest(frame[rows]))
+        flagged = np.isin(ensemble.verdicts[rows], FLAGGED_VERDICTS)
+        letters = np.where(
+            which.malicious[rows], np.where(flagged, CAUGHT, MISSED), np.where(flagged, FLAGGED, CLEARED)
+        )
+        outcomes = {str(key)[:12]: str(letter) for key, letter in zip(frame["sha256"][rows], letters, strict=True)}
+        found[which.name] = SetResult.of_files(outcomes, digest(frame[rows]))
     return found
 
 

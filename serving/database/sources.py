@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -9,7 +12,7 @@ from detectors.label_audit import AuditedLabel, suspected
 
 from ..labels import LABELS
 from ..roles import ROLES
-from .tables import Label, Scan
+from .tables import Event, Label, Scan
 
 FLAGGED = ("malicious", "suspicious")
 
@@ -33,3 +36,11 @@ def doubted_persons(connection: Connection) -> frozenset[str]:
     """Names, in lower case, of those whose labels wait until an admin has looked at them; never an admin's."""
     admins = connection.execute(sa.select(Label.author).where(Label.role == ROLES[-1]).distinct()).scalars()
     return suspected(audited_labels(connection)) - {name.casefold() for name in admins}
+
+
+def signals_since(connection: Connection, moment: datetime.datetime) -> dict[str, Any]:
+    """What asks for a retraining: the number of contents labelled, and the streams whose drift raised an alarm."""
+    labels = sa.select(sa.func.count(Label.sha256.distinct())).where(Label.at >= moment, Label.label.in_(LABELS))
+    alarms = sa.select(Event.payload).where(Event.kind == "drift", Event.at >= moment)
+    streams = {payload["stream"] for payload in connection.execute(alarms).scalars()}
+    return {"labels": connection.execute(labels).scalar_one(), "alarms": sorted(streams)}

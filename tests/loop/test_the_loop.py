@@ -33,7 +33,14 @@ SMALL = {
         "malicious": {"known": 150, "novel": 100, "tampering": 20},
     },
     "split": {"folds": 3},
-    "retrain": {"promote": True, "minimum_labels": 1},
+    "retrain": {
+        "promote": True,
+        "minimum_labels": 1,
+        "cool_down_hours": 0,
+        "drift_labels": 1,
+        "enough_labels": 4,
+        "shadow": {"scans": 0, "flagged_more": 1, "flagged_less": 9, "seconds": 9},
+    },
 }
 HOSTILE = Assembler(2).global_("os", "system").text("echo inert").tuple1().reduce().assemble()
 

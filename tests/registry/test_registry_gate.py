@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from registry import Decision, Evidence, GatePolicy, RegistryError, SetResult, decide
+from registry.gate import on_both
+from registry.shadow import ShadowEvidence, ShadowPolicy, decide_shadow
 
 PARAMS: dict[str, Any] = {
     "recall_tolerance": 0.005,
@@ -148,3 +150,66 @@ def test_a_policy_that_makes_no_sense_is_refused_by_name(changes: dict[str, Any]
 def test_a_policy_with_a_figure_missing_is_refused_by_name(name: str) -> None:
     with pytest.raises(RegistryError, match=name):
         GatePolicy.from_params({key: value for key, value in PARAMS.items() if key != name})
+
+
+def result_of(letters: str, first: int = 0, digest: str = "") -> SetResult:
+    """A set of files numbered from `first` on."""
+    return SetResult.of_files({f"{first + place:012x}": letter for place, letter in enumerate(letters)}, digest)
+
+
+def test_a_set_that_changed_is_compared_on_the_files_that_both_versions_saw() -> None:
+    champion = CHAMPION.replace(sets={"public": result_of("C" * 90 + "M" * 10 + "c" * 100, digest="old")})
+    grown = result_of("C" * 90 + "M" * 10 + "c" * 100 + "M" * 50, digest="new")
+    assert decide(CHALLENGER.replace(sets={"public": grown}), champion, POLICY).outcome == "promote"
+    worse = result_of("C" * 40 + "M" * 60 + "c" * 100 + "C" * 50, digest="new")
+    said = decide(CHALLENGER.replace(sets={"public": worse}), champion, POLICY)
+    assert said.outcome == "reject"
+    assert "recall on public (200 files that both versions saw)" in said.reasons[0]
+
+
+def test_a_set_of_which_less_than_half_is_left_holds() -> None:
+    champion = CHAMPION.replace(sets={"public": result_of("C" * 50 + "c" * 50, digest="old")})
+    other = result_of("C" * 100 + "c" * 50, first=60, digest="new")
+    said = decide(CHALLENGER.replace(sets={"public": other}), champion, POLICY)
+    assert (said.outcome, said.reasons[0].startswith("set public: ")) == ("hold", True)
+
+
+def test_a_file_whose_label_changed_is_not_compared() -> None:
+    assert on_both(result_of("CMfc"), result_of("cMfC")) == (result_of("Mf", 1), result_of("Mf", 1))
+
+
+def test_outcomes_come_back_as_they_were_kept() -> None:
+    found = result_of("CMfc")
+    assert (found.true_positives, found.positives, found.false_positives, found.negatives) == (1, 2, 1, 2)
+    assert SetResult(**found.__dict__).files() == {f"{place:012x}": letter for place, letter in enumerate("CMfc")}
+
+
+SHADOW = ShadowEvidence(scans=300, cleared=200, flagged_more=0, flagged_less=0, slowest=0.01)
+SHADOW_POLICY = ShadowPolicy.from_params({"scans": 200, "flagged_more": 0.005, "flagged_less": 0, "seconds": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, "promote"),
+        ({"flagged_more": 1}, "promote"),
+        ({"flagged_more": 2}, "hold"),
+        ({"flagged_more": 60}, "reject"),
+        ({"flagged_less": 1}, "hold"),
+        ({"scans": 199}, "hold"),
+        ({"slowest": 0.6}, "reject"),
+        ({"cleared": 0}, "promote"),
+    ],
+)
+def test_a_shadow_is_promoted_held_or_rejected_with_a_reason(changes: dict[str, float], outcome: str) -> None:
+    said = decide_shadow(SHADOW.replace(**changes), SHADOW_POLICY)
+    assert said.outcome == outcome
+    assert said.reasons
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"scans": 1}, {"scans": -1, "flagged_more": 0, "flagged_less": 0, "seconds": 1}]
+)
+def test_a_shadow_policy_is_stated_in_full(params: dict[str, float]) -> None:
+    with pytest.raises(RegistryError, match="shadow"):
+        ShadowPolicy.from_params(params)
