@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -31,6 +31,9 @@ from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, METRICS, REGISTERED, REPORT
 from .split import FEEDBACK_ORIGIN, load_all
 
+PANEL = 3
+"""Files of each library that the gate looks at one by one."""
+
 
 def row_seconds(bundle: Bundle, rows: int = 200) -> float:
     """Least time to judge one row, of several."""
@@ -43,21 +46,32 @@ def row_seconds(bundle: Bundle, rows: int = 200) -> float:
     return best
 
 
-def verdict_changes(frame: pd.DataFrame, champion: Version, challenger: Scanner) -> tuple[int, int]:
-    """Benign files that the champion clears, and how many of them the challenger would flag."""
+class Changes(NamedTuple):
+    """Benign files that the champion clears, how many of them the challenger would flag, and both of the panel."""
+
+    cleared: int = 0
+    changed: int = 0
+    panel: int = 0
+    panel_changed: int = 0
+
+
+def verdict_changes(frame: pd.DataFrame, champion: Version, challenger: Scanner) -> Changes:
+    """What changes for benign files that nobody labelled; the panel is the first few files of each library."""
     try:
         before = Scanner(champion.bundle)
     except BundleError as error:
         print(f"what version {champion.number} cleared cannot be asked: {error}")
-        return 0, 0
-    benign = frame[(frame["label"] == "benign") & (frame["origin"] != FEEDBACK_ORIGIN)]
-    cleared = changed = 0
-    for file in dataset.traces(benign):
+        return Changes()
+    benign = frame[(frame["label"] == "benign") & (frame["origin"] != FEEDBACK_ORIGIN)].sort_values("sha256")
+    first = benign.groupby("library").cumcount() < PANEL
+    cleared = changed = panel = panel_changed = 0
+    for file, shown in zip(dataset.traces(benign), first, strict=True):
         if before.judge(file).verdict in FLAGGED:
             continue
-        cleared += 1
-        changed += challenger.judge(file).verdict in FLAGGED
-    return cleared, changed
+        flagged = challenger.judge(file).verdict in FLAGGED
+        cleared, changed = cleared + 1, changed + flagged
+        panel, panel_changed = panel + bool(shown), panel_changed + bool(shown and flagged)
+    return Changes(cleared, changed, panel, panel_changed)
 
 
 def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Version | None) -> Evidence:
@@ -66,13 +80,15 @@ def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Versi
     total, flipped = canaries.flips(scanner)
     for name in flipped[:20]:
         print(f"canary flipped: {name}")
-    cleared, changed = (0, 0) if champion is None else verdict_changes(frame, champion, scanner)
+    changes = Changes() if champion is None else verdict_changes(frame, champion, scanner)
     return Evidence(
         sets=sets,
         canaries=total,
         canary_flips=len(flipped),
-        old_benign=cleared,
-        old_benign_changed=changed,
+        old_benign=changes.cleared,
+        old_benign_changed=changes.changed,
+        panel=changes.panel,
+        panel_changed=changes.panel_changed,
         bundle_bytes=sum(path.stat().st_size for path in BUNDLE.iterdir()),
         row_seconds=row_seconds(scanner.bundle),
         schema=str(SCHEMA.version),

@@ -94,6 +94,8 @@ class Evidence(Record):
         Version of the feature schema.
     version
         Registered number; needed for a champion.
+    panel, panel_changed
+        Files of every library, a few each, that the champion clears, and those that this version flags.
     """
 
     sets: Mapping[str, SetResult]
@@ -105,6 +107,8 @@ class Evidence(Record):
     row_seconds: float
     schema: str
     version: int | None = None
+    panel: int = 0
+    panel_changed: int = 0
 
 
 class GatePolicy(Record):
@@ -221,7 +225,7 @@ def decide(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) 
         *_set_checks(challenger, champion, policy),
         *_bar_checks(challenger, policy),
         _canary_check(challenger),
-        *(() if champion is None else (_churn_check(challenger, policy),)),
+        *(() if champion is None else (_churn_check(challenger, policy), _panel_check(challenger, policy))),
         Check(
             "bundle size",
             challenger.bundle_bytes <= policy.bundle_bytes,
@@ -339,6 +343,16 @@ def _churn_check(challenger: Evidence, policy: GatePolicy) -> Check:
         0 <= rate <= policy.churn + _ROUNDING,
         f"<= {policy.churn:.2%}",
         f"{changed} of {total}: {_rate(rate, low, high)}",
+    )
+
+
+def _panel_check(challenger: Evidence, policy: GatePolicy) -> Check:
+    most = int(policy.churn * challenger.panel)
+    return Check(
+        "benign panel of each library",
+        challenger.panel_changed <= most,
+        f"<= {most} flagged",
+        f"{challenger.panel_changed} of {challenger.panel}",
     )
 
 

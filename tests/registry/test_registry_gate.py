@@ -213,3 +213,9 @@ def test_a_shadow_is_promoted_held_or_rejected_with_a_reason(changes: dict[str, 
 def test_a_shadow_policy_is_stated_in_full(params: dict[str, float]) -> None:
     with pytest.raises(RegistryError, match="shadow"):
         ShadowPolicy.from_params(params)
+
+
+@pytest.mark.parametrize(("changed", "outcome"), [(0, "promote"), (1, "hold")])
+def test_a_panel_of_every_library_stays_cleared(changed: int, outcome: str) -> None:
+    said = decide(CHALLENGER.replace(panel=100, panel_changed=changed), CHAMPION, POLICY)
+    assert said.outcome == outcome
