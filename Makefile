@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench lint format docs clean
+.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench evaluate-stream lint format docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ fuzz-coverage: build ## fuzz the readers guided by coverage: TARGET=all|machine|
 
 bench: build ## measure speed beside other scanners, write docs/benchmarks.md (QUICK=1: shorter, writes nothing)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+evaluate-stream: build .dvc/private ## measure learning over time, write docs/learning-over-time.md (resumable)
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro split
+	$(BIN)/python -m pipelines.stream $(ARGS)
 
 lint: venv ## check format, style, types, imports, and that the reference is up to date
 	$(BIN)/ruff format --check .

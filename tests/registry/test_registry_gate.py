@@ -47,7 +47,7 @@ def with_set(**changes: Any) -> Evidence:
 def test_an_equal_challenger_is_promoted_against_the_named_champion() -> None:
     decision = decide(CHALLENGER, CHAMPION, POLICY)
     assert (decision.outcome, failed(decision), decision.against) == ("promote", [], 7)
-    assert decision.reasons == ("all 7 checks passed",)
+    assert decision.reasons == ("all 8 checks passed",)
 
 
 def test_a_first_version_needs_no_champion_and_is_not_asked_for_churn() -> None:
