@@ -21,11 +21,12 @@ from matplotlib import pyplot
 
 NAME = "learning-over-time"
 SHARE = 0.05
-INTRODUCTION = """Written by `make evaluate-stream`; means over repetitions with 95 % bootstrap intervals. A small forest on
-the real features stands for the model, since it is trained hundreds of times; prevalence is counted anew each time. Every
-file is judged before it is learned from. *clock*: malicious files come when a callable of theirs was first listed by a
-public scanner. *drift*: every period brings new benign libraries and new families of attacks. Ten repetitions are meant;
-how many were measured is in the column `runs`, and where they are fewer the intervals are worth little."""
+INTRODUCTION = """Written by `make evaluate-stream`; means over repetitions with 95 % bootstrap intervals. A small
+forest on the real features stands for the model, since it is trained hundreds of times; prevalence
+is counted anew each time. Every file is judged before it is learned from. *clock*: malicious files
+come when a callable of theirs was first listed by a public scanner. *drift*: every period brings
+new benign libraries and new families of attacks. Ten repetitions are meant; how many were measured
+is in the column `runs`, and where they are fewer the intervals are worth little."""
 MAIN = (20, 0)
 
 Found = dict[str, Any]
@@ -193,8 +194,8 @@ def _poison(found: Found) -> Iterator[str]:
     if not measured:
         yield "Not measured yet."
         return
-    yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same without"
-    yield "attack; a retrained model moves by several points with any change of its labels, so few runs say little."
+    yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same"
+    yield "without attack; a retrained model moves by several points with any change of its labels, so few runs say little."
     yield ""
     columns = (
         "attack", "share", "runs", "canary flips", "loss of the retrained model, points",
