@@ -195,7 +195,7 @@ def _poison(found: Found) -> Iterator[str]:
         yield "Not measured yet."
         return
     yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same"
-    yield "without attack; a retrained model moves by several points with any change of its labels, so few runs say little."
+    yield "without attack; a retrained model moves by several points with any change of labels: few runs say little."
     yield ""
     columns = (
         "attack", "share", "runs", "canary flips", "loss of the retrained model, points",
