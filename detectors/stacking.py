@@ -10,8 +10,10 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from .base import Exported, Floats, Labels, both_classes
-from .calibration import fit_calibration, thin, threshold
+from .calibration import fit_calibration, threshold
+from .credibility import Credibility, fit_credibility, highest
 from .floor import fit_floor, weighted_sum
+from .ranks import benign_ranks
 
 NOVELTY = ("autoencoder", "isolation_forest", "local_outlier_factor", "one_class_svm")
 """Detectors whose scores have no scale of their own and are ranked among benign rows."""
@@ -19,7 +21,6 @@ NOVELTY = ("autoencoder", "isolation_forest", "local_outlier_factor", "one_class
 FLOORS = ("monotone", "per_call")
 """Detectors that content added to a file can only raise: together, they are a floor under the combination."""
 
-_KNOTS = 128
 _LEAN = {"suspicious": 0.1, "malicious": 0.5}
 
 
@@ -44,6 +45,8 @@ class Stacking:
         ``platt``, ``isotonic`` or ``auto``, see :func:`detectors.calibration.fit_calibration`.
     seed
         Of the folds that choose the calibration.
+    least_credibility
+        What is less credible (:mod:`detectors.credibility`) is suspicious at least.
 
     References
     ----------
@@ -59,6 +62,7 @@ class Stacking:
         shrink: float = 1e-3,
         calibration: str = "auto",
         seed: int = 0,
+        least_credibility: float = 0.0,
     ) -> None:
         self.ranked = tuple(ranked)
         self.floors = tuple(floors)
@@ -66,6 +70,7 @@ class Stacking:
         self.shrink = float(shrink)
         self.calibration = calibration
         self.seed = int(seed)
+        self.least_credibility = float(least_credibility)
         self.weights: dict[str, float] = {}
         self.intercept = 0.0
         self.thresholds: dict[str, float] = {}
@@ -114,8 +119,10 @@ class Stacking:
             weights = dict(zip(floors, map(float, solved[:-1]), strict=True))
             self._floor = fit_floor(weights, floors, self._calibration(margins), y, weight)
         combined = self.score(scores)
+        self._credibility: Credibility = fit_credibility(combined, self._novelty(scores), y, weight)
         for tier, lean in _LEAN.items():
             self.thresholds[tier], self.rates[tier] = threshold(combined, y, weight, fpr[tier], lean)
+        self.thresholds["credible"] = self.least_credibility
         return self
 
     def score(self, scores: Mapping[str, Floats]) -> Floats:
@@ -126,9 +133,14 @@ class Stacking:
         odds = {name: self._transform(name, scores[name]) for name in self._floor.weights}
         return np.maximum(combined, self._floor(odds))
 
+    def credibility(self, scores: Mapping[str, Floats]) -> Floats:
+        """How much rows are like anything that was learned from, float64[n]: see :mod:`detectors.credibility`."""
+        combined = self.score(scores)
+        return self._credibility(combined, highest(self._novelty(scores), len(combined)))
+
     def export(self) -> Exported:
         """Export for :class:`safepickle.ensemble.Stack`; `meta["thresholds"]` goes with it."""
-        arrays: dict[str, Floats] = {}
+        arrays: dict[str, Floats] = self._credibility.arrays()
         parts: dict[str, dict[str, Any]] = {}
         for name, weight in self.weights.items():
             if name in self._ranks:
@@ -154,6 +166,9 @@ class Stacking:
             "rates": dict(self.rates),
         }
         return Exported(meta, arrays)
+
+    def _novelty(self, scores: Mapping[str, Floats]) -> dict[str, Floats]:
+        return {name: self._transform(name, scores[name]) for name in self._ranks}
 
     def _transform(self, name: str, values: Floats) -> Floats:
         raw = np.asarray(values, dtype=np.float64)
@@ -182,32 +197,6 @@ class Stacking:
                 raise ValueError(f"scores of {name} are no probabilities; name it in `ranked`")
         if set(fpr) != {"suspicious", "malicious"} or fpr["malicious"] > fpr["suspicious"]:
             raise ValueError("fpr names suspicious and malicious, the latter with the smaller rate")
-
-
-def benign_ranks(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Knots from a raw score to ``-log10`` of the benign share that scores at least as high.
-
-    One more knot lies as far beyond the highest benign score as that lies above the median: what is farther out than
-    any benign row counts for more, up to there.
-
-    Returns
-    -------
-    tuple
-        float64[k] raw scores, rising, and float64[k] ranks, not falling.
-    """
-    raw, place = np.unique(values, return_inverse=True)
-    shares = np.bincount(place.ravel(), weights=weight)
-    mean = float(weight.mean())
-    at_least = np.cumsum(shares[::-1])[::-1]
-    ranks = -np.log10(at_least / (float(weight.sum()) + mean))
-    kept = np.unique(np.concatenate([thin(raw, _KNOTS // 2), _evenly(ranks, _KNOTS // 2)]))
-    beyond = float(raw[-1] - np.median(raw)) or max(1.0, abs(float(raw[-1])))
-    return np.append(raw[kept], raw[-1] + beyond), np.append(ranks[kept], ranks[-1] + 0.5)
-
-
-def _evenly(ranks: Floats, most: int) -> Labels:
-    """Indices of knots evenly spaced in rank, which are dense among the highest scores."""
-    return np.searchsorted(ranks, np.linspace(ranks[0], ranks[-1], most)).clip(0, len(ranks) - 1)
 
 
 def _non_negative_logistic(table: Floats, y: Labels, weight: Floats, shrink: float) -> Floats:

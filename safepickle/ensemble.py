@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from hashlib import sha256
-from math import isfinite, log
+from math import exp, isfinite, log
 
 from .array_checks import number, take
 from .bundle_io import ARRAYS, MANIFEST, NAMES, PREVALENCE, hash_files, parse_object, read_arrays, read_folder
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from .inference import Scorer
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout of a bundle."""
+
+LN_10 = log(10.0)
 
 STACKING = "stacking"
 """Prefix of the arrays that combine the detectors; no detector may have this name."""
@@ -44,12 +46,16 @@ class Judgement(Record):
         Raw score of each detector; higher is more malicious, scales differ.
     floor
         What `score` is at least, whatever else is in the file: nothing that is added to it lowers this.
+    credibility
+        How much the row is like anything that was learned from, benign or malicious: the larger of two conformal
+        p-values, 0 to 1. Of benign files like those learned from, a share q has q or less.
     """
 
     score: float
     tier: str
     detectors: Mapping[str, float]
     floor: float = 0.0
+    credibility: float = 1.0
 
 
 class Stack:
@@ -86,6 +92,9 @@ class Stack:
                 raise ValueError(f"{name}, which is part of the floor, is no detector that gives probabilities")
             self.floors.append((name, number(part, "weight", 0.0), bounds[name]))
         self.floor_curve = Curve(arrays, "floor.margin", "floor.probability") if self.floors else None
+        self.tail, self.benign, self.malicious = (
+            Curve(arrays, f"credible.{name}.at", f"credible.{name}.rank") for name in ("tail", "benign", "malicious")
+        )
         if arrays:
             raise ValueError(f"arrays that nothing reads: {', '.join(sorted(arrays))}")
 
@@ -99,6 +108,14 @@ class Stack:
         if self.curve is not None:
             probability = self.blend * self.curve(margin) + (1.0 - self.blend) * probability
         return max(probability, self.floor(scores))
+
+    def credibility(self, scores: Mapping[str, float], combined: float) -> float:
+        """Return the larger of the conformal p-values of both labels; `combined` is the result of :meth:`score`."""
+        strange = max(0.0, self.tail(combined))
+        for name, _weight, _bound, curve in self.parts:
+            if curve is not None:
+                strange = max(strange, curve(scores[name]))
+        return exp(-LN_10 * max(0.0, min(self.benign(strange), self.malicious(-combined))))
 
     def floor(self, scores: Mapping[str, float]) -> float:
         """Return what the result is never less than, 0 without a floor."""
@@ -150,7 +167,8 @@ class Bundle:
     names : tuple of str
         Columns of a row, in order.
     thresholds : dict of str to float
-        Scores from which on a file is ``suspicious`` and ``malicious``.
+        Scores from which on a file is ``suspicious`` and ``malicious``, and the credibility from which on a lower
+        score is believed (``credible``).
     prevalence_json : str
         Text of the prevalence table, for the features; opaque here.
     manifest : dict
@@ -192,6 +210,7 @@ class Bundle:
         self.thresholds = {tier: number(levels, tier, 0.0, 2.0) for tier in ("suspicious", "malicious")}
         if self.thresholds["suspicious"] > self.thresholds["malicious"]:
             raise ValueError("the threshold of suspicious is over that of malicious")
+        self.thresholds["credible"] = number(levels, "credible", 0.0, 1.0)
 
     def judge(self, row: Sequence[float], calls: Sequence[Sequence[float]] = ()) -> Judgement:
         """Judge a file by its row of features, in the order of `names`, and the rows of its calls.
@@ -214,7 +233,8 @@ class Bundle:
         combined = self._stack.score(scores)
         if not isfinite(combined) or not all(map(isfinite, scores.values())):
             raise BundleError(f"the model {self.hash[:12]} gives no finite score; restore or roll back to another")
-        return Judgement(combined, self.tier(combined), scores, self._stack.floor(scores))
+        credibility = self._stack.credibility(scores, combined)
+        return Judgement(combined, self.tier(combined, credibility), scores, self._stack.floor(scores), credibility)
 
     def score_call(self, call: Sequence[float]) -> float:
         """Return the highest that a detector of calls gives the row of one call, 0 without such a detector."""
@@ -225,11 +245,12 @@ class Bundle:
         """Return what the calibrated score is never less than, for raw scores by detector; 0 without a floor."""
         return self._stack.floor(scores) if scores else 0.0
 
-    def tier(self, score: float) -> str:
-        """Return the tier of a calibrated score."""
+    def tier(self, score: float, credibility: float) -> str:
+        """Return the tier of a calibrated score; what is like nothing that was learned from is not called benign."""
         if score >= self.thresholds["malicious"]:
             return "malicious"
-        return "suspicious" if score >= self.thresholds["suspicious"] else "benign"
+        doubtful = score >= self.thresholds["suspicious"] or credibility < self.thresholds["credible"]
+        return "suspicious" if doubtful else "benign"
 
 
 def load(path: str | os.PathLike[str], schema_version: int | str | None = None) -> Bundle:

@@ -50,6 +50,7 @@ class Verdict(Record):
     score: float
     detectors: Mapping[str, float]
     findings: tuple[Finding, ...]
+    credibility: float
 
 
 class FileReport(Record):
@@ -79,6 +80,8 @@ class FileReport(Record):
         Of the containers.
     trace
         What loading would do; with the literals of the file.
+    credibility
+        How much the file is like anything that the model learned from, 0 to 1; see :class:`.ensemble.Judgement`.
     """
 
     path: str
@@ -92,6 +95,7 @@ class FileReport(Record):
     detectors: Mapping[str, float]
     oddities: tuple[Oddity, ...]
     trace: FileTrace
+    credibility: float
 
 
 class Scanner:
@@ -155,7 +159,7 @@ class Scanner:
         said = self.judge(trace)
         return FileReport(
             path, sha256, trace.size, trace.container, said.verdict, said.score, trace.complete,
-            said.findings, said.detectors, trace.oddities, trace,
+            said.findings, said.detectors, trace.oddities, trace, said.credibility,
         )  # fmt: skip
 
     def judge(self, trace: FileTrace) -> Verdict:
@@ -171,16 +175,23 @@ class Scanner:
         runs = any(stream.calls or stream.imports for stream in trace.walk())
         judgement = self._judgement(trace) if runs else _NOTHING_RUNS
         score = judgement.score
-        verdict = self.bundle.tier(score)
+        verdict = judgement.tier
         if verdict == "benign" and not trace.complete:
             verdict = "incomplete"
         if verdict in ("malicious", "suspicious") and not any(f.severity in ("high", "critical") for f in findings):
-            findings = _with_model(findings, self._model_finding(trace, score))
-        return Verdict(verdict, score, judgement.detectors, findings)
+            findings = _with_model(findings, self._model_finding(trace, judgement))
+        return Verdict(verdict, score, judgement.detectors, findings, judgement.credibility)
 
-    def _model_finding(self, trace: FileTrace, score: float) -> Finding:
+    def _model_finding(self, trace: FileTrace, judgement: Judgement) -> Finding:
         """What the ensemble says, and the call that the detector of single calls finds worst."""
-        levels = self.bundle.thresholds
+        levels, score = self.bundle.thresholds, judgement.score
+        if score < levels["suspicious"]:
+            return Finding(
+                "unlike-anything", "medium", "is like nothing that the model has seen",
+                f"Fewer than {levels['credible']:.1%} of benign files are as unlike the others (credibility "
+                f"{judgement.credibility:.4f}), and it is not like the malicious ones either: its low score "
+                f"({score:.3f}) is a guess.",
+            )  # fmt: skip
         said = Finding(
             "model-score", "medium", f"reads like a malicious file (score {score:.3f})",
             f"The evidence alone does not explain it; the ensemble calls files suspicious from "

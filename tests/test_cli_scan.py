@@ -73,7 +73,10 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
     assert list(document) == ["safepickle", "model", "files", "summary"]
     assert document["model"]
     benign, hostile = document["files"]
-    keys = ["path", "sha256", "size", "container", "verdict", "score", "complete", "findings", "detectors", "oddities"]
+    keys = [
+        "path", "sha256", "size", "container", "verdict", "score", "credibility", "complete", "findings", "detectors",
+        "oddities",
+    ]  # fmt: skip
     assert list(benign) == list(hostile) == keys
     assert (benign["verdict"], hostile["verdict"]) == ("benign", "malicious")
     assert benign["sha256"] is None

@@ -217,6 +217,11 @@ _STREAMS = [
         "medium", "Have an analyst look, or load it in a sandbox without network.", (502,),
         ("AML.T0010.003", "AML.T0011.000"),
     ),
+    Rule(
+        "unlike-anything", "is like nothing that the model has seen",
+        "A low score says little of a file that is like neither benign nor malicious ones: better asked than guessed.",
+        "medium", "Have an analyst look; a label of his teaches the model what it is.", (502,), ("AML.T0076",),
+    ),
 ]  # fmt: skip
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in (*_of_kinds(), *_CALLEES, *_STREAMS)}

@@ -65,7 +65,7 @@ def test_a_loaded_bundle_judges_as_the_detectors_did(
         assert judgement.score == pytest.approx(combined[i], abs=1e-6)
         for name, found in judgement.detectors.items():
             assert found == pytest.approx(scores[name][i], abs=1e-7)
-        assert judgement.tier == loaded.tier(judgement.score)
+        assert judgement.tier == loaded.tier(judgement.score, judgement.credibility)
         tiers.add(judgement.tier)
     assert {"benign", "malicious"} <= tiers
     assert loaded.thresholds == stacking.thresholds
@@ -76,7 +76,9 @@ def test_a_loaded_bundle_judges_as_the_detectors_did(
 def test_the_tier_changes_right_at_the_thresholds(bundle: Path) -> None:
     loaded = ensemble.load(bundle)
     low, high = loaded.thresholds["suspicious"], loaded.thresholds["malicious"]
-    assert [loaded.tier(score) for score in (0.0, math.nextafter(low, 0), low, math.nextafter(high, 0), high, 1.0)] == [
+    assert [
+        loaded.tier(score, 1.0) for score in (0.0, math.nextafter(low, 0), low, math.nextafter(high, 0), high, 1.0)
+    ] == [
         "benign",
         "benign",
         "suspicious",
@@ -186,8 +188,8 @@ def test_no_folder_is_a_clear_error(tmp_path: Path) -> None:
 def test_another_schema_or_format_is_refused(bundle: Path) -> None:
     with pytest.raises(BundleError, match="trained for feature schema 3, not 4"):
         ensemble.load(bundle, 4)
-    change_manifest(bundle, lambda manifest: manifest.update(format=3))
-    with pytest.raises(BundleError, match="of format 3; this version reads format 2"):
+    change_manifest(bundle, lambda manifest: manifest.update(format=4))
+    with pytest.raises(BundleError, match="of format 4; this version reads format 3"):
         ensemble.load(bundle)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detectors import Stacking
 from detectors.calibration import fit_calibration, threshold
 from detectors.floor import DISCOUNT
-from detectors.stacking import benign_ranks
+from detectors.ranks import benign_ranks
 from safepickle.ensemble import Stack
 
 RATES = {"suspicious": 0.01, "malicious": 0.001}
@@ -42,6 +42,33 @@ def test_the_export_scores_as_the_stacking(kind: str) -> None:
     scores["isolation_forest"][2:4] = -1e9, 1e9
     rows = [dict(zip(scores, map(float, row), strict=True)) for row in zip(*scores.values(), strict=True)]
     np.testing.assert_allclose([stack.score(row) for row in rows], stacking.score(scores), rtol=0, atol=1e-12)
+
+
+def test_the_export_is_as_credulous_as_the_stacking(fitted: Stacking) -> None:
+    scores, _, _ = two_detectors()
+    exported = fitted.export()
+    stack = Stack(exported.meta, dict(exported.arrays))
+    rows = [dict(zip(scores, map(float, row), strict=True)) for row in zip(*scores.values(), strict=True)]
+    found = [stack.credibility(row, stack.score(row)) for row in rows]
+    np.testing.assert_allclose(found, fitted.credibility(scores), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("label", [0, 1])
+def test_of_new_files_no_more_than_a_share_is_less_credible_than_that_share(
+    fitted: Stacking, level: float, label: int
+) -> None:
+    scores, y, weight = two_detectors(seed=1)
+    own = y == label
+    share = float(weight[own & (fitted.credibility(scores) <= level)].sum() / weight[own].sum())
+    assert share <= level * 1.25 + 0.002
+
+
+def test_what_is_like_neither_label_is_not_credible(fitted: Stacking) -> None:
+    like_benign, strange, like_malicious = fitted.credibility(
+        {"random_forest": np.array([0.02, 0.02, 0.999]), "isolation_forest": np.array([0.5, 500.0, 5.0])}
+    )
+    assert strange < 0.1 < 0.3 < min(like_benign, like_malicious)
 
 
 @settings(max_examples=50, deadline=None)

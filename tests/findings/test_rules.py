@@ -12,7 +12,7 @@ IDS = {
     *(f"{family}-{kind}" for family in ("call", "reach", "passes", "import") for kind in KINDS),
     "makes-code", "runs-made-code", "computed-callee", "result-callee", "extension-callee", "build-on-global",
     "unknown-with-argument", "unknown-function", "own-class", "not-understood", "odd-budget", "odd-reading", "odd-name",
-    "odd-structure", "model-score",
+    "odd-structure", "model-score", "unlike-anything",
 }  # fmt: skip
 
 
