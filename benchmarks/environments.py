@@ -15,6 +15,7 @@ PEERS = {
     "picklescan": ["picklescan==1.0.5"],
     "modelscan": ["modelscan==0.8.8"],
     "fickling": ["fickling==0.1.12", "typing_extensions==4.16.0"],  # it uses the latter and does not ask for it
+    "modelaudit": ["modelaudit==0.2.54"],
 }
 """Their versions; no two of them need agree on a dependency, nor with ours (modelscan wants an older rich)."""
 _BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in", "constraints.txt")
@@ -22,10 +23,16 @@ _BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.i
 
 def environments(folder: Path) -> dict[str, Path]:
     """Make the environments that are missing or out of date; their ``bin`` folders by tool."""
-    found = {
+    return {
         "compiled": _ours(folder / "compiled", pure=False),
         "uncompiled": _ours(folder / "uncompiled", pure=True),
+        **peer_environments(folder),
     }
+
+
+def peer_environments(folder: Path) -> dict[str, Path]:
+    """Make the environments of the other scanners that are missing or out of date; their ``bin`` folders by tool."""
+    found = {}
     for name, packages in PEERS.items():
         stamp = " ".join(packages)
         if _outdated(folder / name, stamp):
