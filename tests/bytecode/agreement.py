@@ -64,8 +64,9 @@ def disagreements(found: Found, observed: Observed) -> list[str]:
             continue
         by_start.setdefault(reading.start, []).append(reading)
         if trace is None:
-            # found from a later byte on, it may lack persistent ids, but no import and no call, and is not complete
-            if (_counts_as_stream(reading) and (found.complete or _lacking(found, reading))) or (
+            # found from a later byte on, it may lack persistent ids, but no import and no call, and is said to be odd
+            silent = found.complete and not any(odd.kind == "stream-after-junk" for odd in found.oddities)
+            if (_counts_as_stream(reading) and (silent or _lacking(found, reading))) or (
                 found.complete and any(event[1] != BETWEEN for event in reading.events) and reading.end > 0
             ):
                 problems.append(where + f"no stream for {reading.events}")
