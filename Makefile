@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench evaluate-stream lint format docs clean
+.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench evaluate-stream lint format docs clean evaluate side-by-side libraries
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -39,6 +39,17 @@ build: venv build/.compiled ## compile the core again after a change
 run: build .dvc/private ## train if needed, serve, scan a sample (ONCE=1 stops then)
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
 	PATH="$(CURDIR)/$(BIN):$$PATH" ONCE=$(ONCE) bash scripts/run
+
+evaluate: build .dvc/private ## train if needed; evaluate, hide, ablate; write docs/evaluation-report.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	$(BIN)/python -m pipelines.ablation
+	$(BIN)/python -m pipelines.report
+
+side-by-side: build ## ask four other scanners about the same files (SAFEPICKLE_CORPUS names the real ones)
+	$(BIN)/python -m benchmarks.side_by_side
+
+libraries: build ## have libraries in many versions save files again, for data/seed (downloads about 20 GB once)
+	$(BIN)/python -m pipelines.libraries
 
 capabilities: build ## make the capability table again from source (downloads about 1 GB once)
 	$(BIN)/python -m pipelines.capabilities

@@ -18,6 +18,13 @@ COLUMNS = (
 """`label` is ``benign``, ``malicious``, ``broken`` or ``unclear``; `group` is the unit of splitting; `pool` is
 ``train``, or ``test`` for generated files whose callables no training file uses; `trace` is canonical JSON."""
 
+FEEDBACK_ORIGIN = "feedback"
+"""Origin of rows that analysts labelled."""
+GENERATED_ORIGIN = "generated"
+"""Origin of rows that :mod:`~.synthesize` makes."""
+LIBRARY_ORIGIN = "library"
+"""Origin of rows that :mod:`~.libraries` had libraries save."""
+
 
 def write(rows: Iterable[Mapping[str, str]], path: Path) -> pd.DataFrame:
     """Write rows in an order that depends on nothing but the rows; the file appears when it is whole."""

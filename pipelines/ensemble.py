@@ -20,10 +20,11 @@ from safepickle.ensemble import load
 from safepickle.features import SCHEMA
 
 from . import train
+from .dataset import FEEDBACK_ORIGIN
 from .featurize import FINAL, PREVALENCE, matrix_path
 from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, FOLDS
-from .split import FEEDBACK_ORIGIN, HELD_OUT
+from .split import HELD_OUT
 
 TIERS = ("benign", "suspicious", "malicious")
 
@@ -42,11 +43,12 @@ def exported(name: str) -> Exported:
         return Exported(meta, {key: arrays[key] for key in arrays.files})
 
 
-def tiers(scores: NDArray[np.float64], thresholds: dict[str, float]) -> NDArray[np.str_]:
-    """Tier of each calibrated score."""
-    return np.select(
-        [scores >= thresholds["malicious"], scores >= thresholds["suspicious"]], ["malicious", "suspicious"], "benign"
-    )
+def tiers(
+    scores: NDArray[np.float64], credibility: NDArray[np.float64], thresholds: dict[str, float]
+) -> NDArray[np.str_]:
+    """Tier of each calibrated score, as :meth:`safepickle.ensemble.Bundle.tier` has it."""
+    doubtful = (scores >= thresholds["suspicious"]) | (credibility < thresholds["credible"])
+    return np.select([scores >= thresholds["malicious"], doubtful], ["malicious", "suspicious"], "benign")
 
 
 def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
@@ -59,7 +61,8 @@ def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: di
     weight = train.weights(frame[rows], params["train"])
     rates = params["ensemble"]["false_positive_rates"]
     chosen: Scores = {name: values[rows] for name, values in scores.items()}
-    return Stacking(seed=params["seed"], shrink=params["ensemble"]["shrink"]).fit(chosen, y, weight, rates)
+    settings = {name: params["ensemble"][name] for name in ("shrink", "least_credibility")}
+    return Stacking(seed=params["seed"], **settings).fit(chosen, y, weight, rates)
 
 
 def say_nothing() -> NDArray[np.bool_]:
@@ -70,23 +73,24 @@ def say_nothing() -> NDArray[np.bool_]:
 
 def judged(
     stacking: Stacking, scores: Scores, rows: NDArray[Any], silent: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """Combined scores of some rows, 0 for those that are `silent`, and their tiers."""
-    combined = stacking.score({name: values[rows] for name, values in scores.items()})
-    combined[silent[rows]] = 0.0
-    return combined, tiers(combined, stacking.thresholds)
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
+    """Combined scores and credibilities of some rows, 0 and 1 for those that are `silent`, and their tiers."""
+    chosen = {name: values[rows] for name, values in scores.items()}
+    combined, credibility = stacking.score(chosen), stacking.credibility(chosen)
+    combined[silent[rows]], credibility[silent[rows]] = 0.0, 1.0
+    return combined, credibility, tiers(combined, credibility, stacking.thresholds)
 
 
 def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
-    """Score and tier of each row that learns nowhere from its own fold; held-out rows are left empty."""
+    """Score, credibility and tier of each row by what did not learn from its fold; held-out rows are left empty."""
     folds, silent = frame["fold"].to_numpy(), say_nothing()
-    combined = np.full(len(frame), np.nan)
+    combined, credibility = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     verdicts = np.full(len(frame), "", dtype=object)
     for fold in range(params["split"]["folds"]):
         stacking = fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
         rows = folds == fold
-        combined[rows], verdicts[rows] = judged(stacking, scores, rows, silent)
-    return pd.DataFrame({"ensemble": combined, "tier": verdicts}, index=frame.index)
+        combined[rows], credibility[rows], verdicts[rows] = judged(stacking, scores, rows, silent)
+    return pd.DataFrame({"ensemble": combined, "credibility": credibility, "tier": verdicts}, index=frame.index)
 
 
 def main() -> None:
@@ -110,7 +114,9 @@ def main() -> None:
     result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
     bundle = load(BUNDLE, SCHEMA.version)
     rows = np.flatnonzero(held_out)
-    result.loc[rows, "ensemble"], result.loc[rows, "tier"] = judged(final, scores, rows, say_nothing())
+    columns = ["ensemble", "credibility", "tier"]
+    for column, values in zip(columns, judged(final, scores, rows, say_nothing()), strict=True):
+        result.loc[rows, column] = values
     result.to_parquet(ENSEMBLE_SCORES, compression="zstd", index=False)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in final.weights.items())
     print(f"bundle {digest[:12]}; weights: {weights}; thresholds: {bundle.thresholds}", file=sys.stderr)

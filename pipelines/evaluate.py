@@ -23,7 +23,7 @@ from .evaluation import plots, results, tables
 from .evaluation.card import Model, bars_table, calibration_table, card
 from .evaluation.judging import ALL, ENSEMBLE, FREQUENCIES, SIZE, Judged, judge_alone, verdicts
 from .evaluation.misjudged import misjudged
-from .evaluation.sets import FEEDBACK, EvaluationSet, evaluation_sets, is_real, not_learned, with_facts
+from .evaluation.sets import EvaluationSet, evaluation_sets, is_real, not_learned, with_facts
 from .featurize import FINAL, matrix_path
 from .params import load_params
 from .paths import BASELINE, BUNDLE, ENSEMBLE_SCORES, METRICS, REPORT
@@ -71,7 +71,7 @@ def gate_sets(scores: pd.DataFrame, files: pd.DataFrame, effects: Sequence[str] 
     """
     effects = load_params()["train"]["effects"] if effects is None else effects
     frame = with_facts(_checked(scores, files), dataset.traces(files))
-    frozen = (frame["origin"] != FEEDBACK).to_numpy(bool)
+    frozen = (frame["origin"] != dataset.FEEDBACK_ORIGIN).to_numpy(bool)
     return results.set_results(evaluation_sets(frame, list(effects)), ensemble_of(frame), frame, frozen)
 
 

@@ -21,38 +21,42 @@ from safepickle.features import SCHEMA, Knowledge, Prevalence, extract, part_of
 from safepickle.features.prevalence import PARTS
 
 from . import dataset
+from .dataset import FEEDBACK_ORIGIN
 from .params import load_params
 from .paths import FEATURES
-from .split import FEEDBACK_ORIGIN, HELD_OUT, load_folds
+from .split import HELD_OUT, load_folds
 
 FINAL = "final"
 PREVALENCE = FEATURES / "prevalence.json"
 
 
-def matrix_path(fold: int | str) -> Path:
+def matrix_path(fold: int | str, folder: Path = FEATURES) -> Path:
     """File of the matrix whose prevalence leaves `fold` out; ``final`` leaves none out."""
-    return FEATURES / f"{fold}.npy"
+    return folder / f"{fold}.npy"
 
 
-def bags_path(fold: int | str) -> Path:
+def bags_path(fold: int | str, folder: Path = FEATURES) -> Path:
     """File of the calls' rows that go with :func:`matrix_path`."""
-    return FEATURES / f"{fold}.calls.npz"
+    return folder / f"{fold}.calls.npz"
 
 
-def load_bags(fold: int | str) -> Bags:
+def load_bags(fold: int | str, folder: Path = FEATURES) -> Bags:
     """Rows of the calls of all files."""
-    with np.load(bags_path(fold), allow_pickle=False) as arrays:
+    with np.load(bags_path(fold, folder), allow_pickle=False) as arrays:
         return _bags(arrays["rows"], arrays["owner"], int(arrays["files"]))
 
 
 def matrices(
-    files: Iterable[FileTrace], groups: Iterable[str | None], prevalence: Prevalence
+    files: Iterable[FileTrace],
+    groups: Iterable[str | None],
+    prevalence: Prevalence,
+    knowledge: type[Knowledge] = Knowledge,
 ) -> tuple[np.ndarray, Bags]:
     """float32[n, d] rows of the files (``SCHEMA.names``) and those of their calls (``SCHEMA.call_names``).
 
     `groups` has None for files that are not learned from: they see all counts, as a scanned file does.
     """
-    known = {part: Knowledge(prevalence, part) for part in (None, *range(PARTS))}
+    known = {part: knowledge(prevalence, part) for part in (None, *range(PARTS))}
     rows, calls, owner = [], [], []
     for number, (file, group) in enumerate(zip(files, groups, strict=True)):
         row, own = extract(file, known[None if group is None else part_of(group)])
@@ -66,10 +70,12 @@ def _bags(rows: NDArray[np.float32], owner: NDArray[np.int64], files: int) -> Ba
     return Bags(rows, owner, files, rows[:, SCHEMA.call_names.index("is_import")] > 0)
 
 
-def save(fold: int | str, X: np.ndarray, bags: Bags) -> None:
+def save(fold: int | str, X: np.ndarray, bags: Bags, folder: Path = FEATURES) -> None:
     """Write both."""
-    np.save(matrix_path(fold), X, allow_pickle=False)
-    np.savez(bags_path(fold), rows=bags.rows, owner=bags.owner, files=np.asarray(bags.files), allow_pickle=False)
+    np.save(matrix_path(fold, folder), X, allow_pickle=False)
+    np.savez(
+        bags_path(fold, folder), rows=bags.rows, owner=bags.owner, files=np.asarray(bags.files), allow_pickle=False
+    )
 
 
 def learned(frame: pd.DataFrame, without: int | None) -> list[str | None]:

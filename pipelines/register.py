@@ -25,11 +25,12 @@ from safepickle.features import SCHEMA
 from safepickle.scan import Scanner
 
 from . import canaries, dataset, train
+from .dataset import FEEDBACK_ORIGIN
 from .evaluate import gate_sets
 from .evaluation.judging import FLAGGED
 from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, METRICS, REGISTERED, REPORT
-from .split import FEEDBACK_ORIGIN, load_all
+from .split import load_all
 
 PANEL = 3
 """Files of each library that the gate looks at one by one."""

@@ -9,13 +9,12 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from . import dataset
+from .dataset import GENERATED_ORIGIN, LIBRARY_ORIGIN
 from .params import load_params
 from .paths import COLLECTED, FOLDS, SYNTHESIZED
 
 HELD_OUT = -1
 """Fold of rows that no model learns from and that are only evaluated."""
-FEEDBACK_ORIGIN = "feedback"
-"""Origin of rows that analysts labelled."""
 
 
 def load_all() -> pd.DataFrame:
@@ -50,12 +49,13 @@ def learned(frame: pd.DataFrame, effects: list[str]) -> pd.Series:
 def assign(frame: pd.DataFrame, params: dict[str, Any]) -> pd.Series:
     """Fold of each row: 0 .. folds - 1, or :data:`HELD_OUT`.
 
-    Real and generated files are dealt separately, so that every fold has its share of both.
+    Real files, generated ones and those of libraries are dealt separately, so that every fold has its share of each.
     """
     folds = pd.Series(HELD_OUT, index=frame.index, dtype="int64")
     usable = learned(frame, params["train"]["effects"])
-    for generated in (False, True):
-        rows = frame[usable & ((frame["origin"] == "generated") == generated)]
+    kind = frame["origin"].where(frame["origin"].isin((GENERATED_ORIGIN, LIBRARY_ORIGIN)), "real")
+    for dealt in ("real", GENERATED_ORIGIN, LIBRARY_ORIGIN):
+        rows = frame[usable & (kind == dealt)]
         if rows.empty:
             continue
         dealer = StratifiedGroupKFold(params["split"]["folds"], shuffle=True, random_state=params["seed"])

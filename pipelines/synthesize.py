@@ -29,7 +29,6 @@ from .paths import SYNTHESIZED
 from .savers import PRODUCERS, bank, controls, producer
 from .savers.saved import group_of
 
-ORIGIN = "generated"
 CHUNK = 60
 LIMITS = Limits(seconds=60.0)
 
@@ -100,7 +99,7 @@ def _benign(job: Job, rng: Random) -> Iterator[Sample]:
         yield Sample(
             name=f"{job.family}-{job.pool}-{number:04d}",
             label="benign",
-            group=f"{ORIGIN}-{group_of(job.family, job.pool, index)}",
+            group=f"{dataset.GENERATED_ORIGIN}-{group_of(job.family, job.pool, index)}",
             library=saved.library,
             technique=f"{saved.variant}/{container}",
             effect="none",
@@ -109,7 +108,7 @@ def _benign(job: Job, rng: Random) -> Iterator[Sample]:
         )
 
 
-def _known(rng: Random, pool: str) -> Target:
+def known(rng: Random, pool: str) -> Target:
     """A target drawn by package first, so that no large package floods the set; sinks themselves one time in four."""
     entries = [entry for entry in load_callables() if entry["pool"] == pool]
     if rng.random() < 0.25:
@@ -122,9 +121,9 @@ def _known(rng: Random, pool: str) -> Target:
 
 
 _DRAWN = {
-    "known": (_known, hostile.payload),
+    "known": (known, hostile.payload),
     "novel": (novel_target, hostile.payload),
-    "tampering": (_known, hostile.tampering),
+    "tampering": (known, hostile.tampering),
     "extension": (novel_target, hostile.extension),
 }
 _MALICIOUS = (*_DRAWN, "rebuilt")
@@ -142,7 +141,7 @@ def _malicious(job: Job, rng: Random) -> Iterator[Sample]:
         yield Sample(
             name=f"{job.family}-{job.pool}-{job.part * CHUNK + index:04d}",
             label="malicious",
-            group=f"{ORIGIN}-{group}",
+            group=f"{dataset.GENERATED_ORIGIN}-{group}",
             library=sample.host.library if sample.host else UNKNOWN_LIBRARY,
             technique=f"{sample.technique}/{container}",
             effect=effect,
@@ -187,7 +186,7 @@ def row(sample: Sample) -> dict[str, str]:
         **{
             name: getattr(sample, name) for name in ("name", "label", "group", "library", "technique", "effect", "pool")
         },
-        "origin": ORIGIN,
+        "origin": dataset.GENERATED_ORIGIN,
         "container": trace.container,
         "note": "",
         "trace": trace.to_json(),

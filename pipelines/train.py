@@ -17,10 +17,11 @@ from detectors import Detector, PerCall, create
 from detectors.base import Labels
 from safepickle.features import SCHEMA
 
+from .dataset import FEEDBACK_ORIGIN
 from .featurize import FINAL, load_bags, matrix_path
 from .params import load_params
-from .paths import DETECTORS, FOLDS
-from .split import FEEDBACK_ORIGIN, HELD_OUT
+from .paths import DETECTORS, FEATURES, FOLDS
+from .split import HELD_OUT
 
 META, ARRAYS, ONNX, SCORES = "meta.json", "arrays.npz", "model.onnx", "scores.npy"
 
@@ -53,9 +54,9 @@ def columns_of(name: str, groups: Sequence[str]) -> list[int]:
 
 
 def out_of_fold(
-    make: Callable[[], Detector], frame: pd.DataFrame, params: dict[str, Any]
+    make: Callable[[], Detector], frame: pd.DataFrame, params: dict[str, Any], features: Path = FEATURES
 ) -> tuple[NDArray[np.float64], Detector]:
-    """Scores of every row by models that did not learn from its group, and the final model.
+    """Scores of every row by models that did not learn from its group, and the final model, from `features`.
 
     Rows of a fold are scored by the model trained on the other folds; held-out rows by the final model.
     """
@@ -65,11 +66,11 @@ def out_of_fold(
     for fold in range(params["split"]["folds"]):
         rows = (folds != fold) & (folds != HELD_OUT)
         scores[folds == fold], _ = fit_and_score(
-            make(), fold, rows, folds == fold, y, weights(frame[rows], params["train"])
+            make(), fold, rows, folds == fold, y, weights(frame[rows], params["train"]), features
         )
         print(f"fold {fold + 1} of {params['split']['folds']}", file=sys.stderr)
     rows = folds != HELD_OUT
-    scores[~rows], final = fit_and_score(make(), FINAL, rows, ~rows, y, weights(frame[rows], params["train"]))
+    scores[~rows], final = fit_and_score(make(), FINAL, rows, ~rows, y, weights(frame[rows], params["train"]), features)
     return scores, final
 
 
@@ -80,12 +81,13 @@ def fit_and_score(
     judged: NDArray[np.bool_],
     y: NDArray[np.int64],
     weight: NDArray[np.float64],
+    features: Path = FEATURES,
 ) -> tuple[NDArray[np.float64], Detector]:
     """Scores of the files `judged` by a detector fitted on the files `rows`, and that detector."""
     if isinstance(detector, PerCall):
-        bags = load_bags(fold)
+        bags = load_bags(fold, features)
         return detector.fit_bags(bags[rows], y[rows], weight).score_bags(bags[judged]), detector
-    X = np.load(matrix_path(fold), allow_pickle=False)
+    X = np.load(matrix_path(fold, features), allow_pickle=False)
     return detector.fit(X[rows], y[rows], weight).score(X[judged]), detector
 
 

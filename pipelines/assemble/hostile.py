@@ -139,7 +139,7 @@ def compose(
         protocol = rng.choice(PROTOCOLS)
         made = made_by(rng, target, protocol)
         return Sample(f"{made.technique}/{where}", _alone(rng, where, protocol, made.write, stuffing), None)
-    host = _host(rng, hosts)
+    host = draw_host(rng, hosts)
     if where == "nested_inside":
         inner_protocol = rng.choice(PROTOCOLS)
         made = made_by(rng, target, inner_protocol)
@@ -187,7 +187,7 @@ def _stuffed(asm: Assembler, write: Write, stuffing: Callable[[Random], Write], 
     asm.none()
 
 
-def _host(rng: Random, hosts: Sequence[Host]) -> Host:
+def draw_host(rng: Random, hosts: Sequence[Host]) -> Host:
     """A host from a random decade of size, so that large hosts are as frequent as small ones."""
     decades: dict[int, list[Host]] = {}
     for host in hosts:

@@ -12,10 +12,11 @@ import pandas as pd
 from safepickle.bytecode.trace import FileTrace
 
 from ..assemble.hostile import IN_HOST
+from ..dataset import FEEDBACK_ORIGIN, GENERATED_ORIGIN, LIBRARY_ORIGIN
 from ..split import HELD_OUT
 from .judging import Flags
 
-GENERATED, FEEDBACK, PUBLIC = "generated", "feedback", "public"
+PUBLIC = "public"
 HARD_NEGATIVE = "benign-but-unusual"
 TINY = 40
 SMALL, LARGE = 1_000, 10_000
@@ -65,12 +66,12 @@ def with_facts(frame: pd.DataFrame, files: Iterable[FileTrace]) -> pd.DataFrame:
 
 def is_real(frame: pd.DataFrame) -> Flags:
     """Files that somebody published: neither made by this pipeline nor labelled by an analyst."""
-    return ~frame["origin"].isin((GENERATED, FEEDBACK)).to_numpy(bool)
+    return ~frame["origin"].isin((GENERATED_ORIGIN, LIBRARY_ORIGIN, FEEDBACK_ORIGIN)).to_numpy(bool)
 
 
 def is_spliced(frame: pd.DataFrame) -> Flags:
     """Generated files whose code sits in, before or behind a benign host (``reach/form/place/container``)."""
-    generated = (frame["origin"] == GENERATED) & (frame["label"] == "malicious")
+    generated = (frame["origin"] == GENERATED_ORIGIN) & (frame["label"] == "malicious")
     place = [technique.split("/")[2:3] for technique in frame["technique"]]
     return np.array([bool(found) and found[0] in IN_HOST for found in place], dtype=bool) & generated.to_numpy(bool)
 
@@ -87,7 +88,7 @@ def evaluation_sets(frame: pd.DataFrame, effects: list[str]) -> list[EvaluationS
     """
     benign = (frame["label"] == "benign").to_numpy(bool)
     malicious = ((frame["label"] == "malicious") & frame["effect"].isin(effects)).to_numpy(bool)
-    made = (frame["origin"] == GENERATED).to_numpy(bool)
+    made = (frame["origin"] == GENERATED_ORIGIN).to_numpy(bool)
     test = (frame["pool"] == "test").to_numpy(bool) & (frame["fold"] == HELD_OUT).to_numpy(bool)
     real, public, spliced = is_real(frame), (frame["origin"] == PUBLIC).to_numpy(bool), is_spliced(frame)
     joblib = frame["container"].str.contains("joblib").to_numpy(bool)
@@ -112,6 +113,12 @@ def evaluation_sets(frame: pd.DataFrame, effects: list[str]) -> list[EvaluationS
         ("joblib", "real files written by joblib", malicious & real & joblib, benign & real & joblib),
         ("containers", "real files other than a plain pickle", malicious & real & boxed, benign & real & boxed),
         ("generated", "generated files, out of fold", malicious & made & learned_from, benign & made & learned_from),
+        (
+            "libraries",
+            "files that libraries saved, in many versions, judged by models that saw no file of the library",
+            None,
+            benign & (frame["origin"] == LIBRARY_ORIGIN).to_numpy(bool),
+        ),
         ("unseen-callables", "generated files whose callables no training file uses", malicious & test, benign & test),
         ("bare", "generated malicious files without a host", malicious & made & ~spliced, None),
         ("padded-under-1k", "code spliced in a host, under 1,000 opcodes in all", hidden & (opcodes < SMALL), None),
@@ -124,10 +131,10 @@ def evaluation_sets(frame: pd.DataFrame, effects: list[str]) -> list[EvaluationS
         ("padded-over-10k", "code spliced in a host, over 10,000 opcodes", hidden & (opcodes > LARGE), None),
         ("tiny-benign", f"benign files of fewer than {TINY} opcodes", None, benign & (opcodes < TINY)),
         (
-            FEEDBACK,
+            FEEDBACK_ORIGIN,
             "files that analysts labelled",
-            malicious & (frame["origin"] == FEEDBACK).to_numpy(bool),
-            benign & (frame["origin"] == FEEDBACK).to_numpy(bool),
+            malicious & (frame["origin"] == FEEDBACK_ORIGIN).to_numpy(bool),
+            benign & (frame["origin"] == FEEDBACK_ORIGIN).to_numpy(bool),
         ),
     ]
     none = np.zeros(len(frame), dtype=bool)

@@ -46,7 +46,8 @@ def row(data: bytes, number: int, **facts: str) -> dict[str, str]:
     trace = trace_bytes(data).redacted()
     known = {"label": "benign", "origin": "public", "effect": "none", "technique": "", "note": "", "pool": "train"}
     return {
-        "sha256": f"{number:064x}", "name": f"file{number}.pkl", "library": "none", "container": trace.container,
+        "sha256": f"{number:012x}".ljust(64, "0"), "name": f"file{number}.pkl", "library": "none",
+        "container": trace.container,
         "trace": trace.to_json(), **known, "group": f"author{number % 13}", **facts,
     }  # fmt: skip
 

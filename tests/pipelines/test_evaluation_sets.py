@@ -21,7 +21,9 @@ DEFAULTS = {
 
 def rows(*entries: dict[str, object]) -> pd.DataFrame:
     """A frame of files that differ from the defaults in what is given; named after their place."""
-    return pd.DataFrame([{"sha256": f"{i:064x}", "name": f"file{i}", **DEFAULTS, **e} for i, e in enumerate(entries)])
+    return pd.DataFrame(
+        [{"sha256": f"{i:012x}".ljust(64, "0"), "name": f"file{i}", **DEFAULTS, **e} for i, e in enumerate(entries)]
+    )
 
 
 def members(frame: pd.DataFrame, name: str) -> list[int]:
