@@ -1,19 +1,21 @@
 """``python -m pipelines.stream``: measure learning over time and write docs/learning-over-time.md.
 
-It needs the datasets of ``dvc repro synthesize``. What was measured is kept in ``data/work/stream`` and not measured
-again, so it can be stopped at any time; ``--fresh`` begins anew.
+It needs the datasets of ``dvc repro synthesize``. What was measured on them is kept in ``data/work/stream`` and not
+measured again, so it can be stopped at any time; ``--fresh`` begins anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import trace_bytes
 
 from ..canaries import canaries
-from ..paths import WORK
+from ..paths import COLLECTED, SYNTHESIZED, WORK
 from .alarms import alarms
 from .families import new_families
 from .methods import METHODS, Outcome, Setting
@@ -87,12 +89,14 @@ def run(seeds: int) -> None:
     todo = [unit for unit in units(seeds) if not _path(unit[0]).exists()]
     if not todo:
         return
-    CACHE.mkdir(parents=True, exist_ok=True)
+    _folder().mkdir(parents=True, exist_ok=True)
     pool = load_pool()
     panel = list(canaries())
     traces = [trace_bytes(canary.data, DEFAULT_LIMITS) for canary in panel], np.array([c.hostile for c in panel])
     started = time.monotonic()
     for number, (name, measure) in enumerate(todo, 1):
+        if _path(name).exists():  # by another process, which shares the work
+            continue
         result = measure(pool, traces)
         part = _path(name).with_suffix(".part")
         part.write_text(json.dumps(result), encoding="utf-8")
@@ -111,8 +115,20 @@ def results(seeds: int) -> dict[str, Any]:
     return found
 
 
+@functools.cache
+def _folder() -> Path:
+    """Where what was measured on these datasets is kept."""
+    digest = sha256()
+    for path in (COLLECTED, SYNTHESIZED):
+        try:
+            digest.update(path.read_bytes())
+        except FileNotFoundError:
+            raise SystemExit(f"{path} is missing; run `dvc repro`, which makes it") from None
+    return CACHE / digest.hexdigest()[:12]
+
+
 def _path(name: str) -> Path:
-    return CACHE / (name.replace(" ", "_") + ".json")
+    return _folder() / (name.replace(" ", "_") + ".json")
 
 
 def main(arguments: list[str] | None = None) -> int:
