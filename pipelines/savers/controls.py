@@ -66,6 +66,11 @@ CLASSES = (
     ("nltk.probability", "FreqDist"),
     ("statsmodels.iolib.table", "SimpleTable"), ("networkx.classes.graph", "Graph"), ("lightgbm.basic", "Booster"),
 )  # fmt: skip
+PLAIN = ("global", "stack_global", "memo")
+ROUNDABOUT = ("string_opcodes", "decoy", "join", "codec")
+"""Ways of naming a callable that hostile files use, and that do nothing by themselves: they import no module."""
+HOW_OFTEN = 0.3
+"""Share of the calls whose callable is named so."""
 Write = Callable[[Assembler], object]
 
 
@@ -107,7 +112,7 @@ def _ordinary(rng: Random) -> tuple[Value, ...]:
 def _calling(rng: Random, module: str, name: str, pool: str, arguments: tuple[Value, ...]) -> Write:
     site = reach.Site(module, name, (), pool)
     form = rng.choice(("reduce", "reduce", "reduce", "reduce", "obj", "inst", "newobj"))
-    drawn = rng.random()
+    drawn, roundabout = rng.random(), rng.random() < HOW_OFTEN
 
     def write(asm: Assembler) -> None:
         if form == "inst" or (form == "obj" and asm.protocol < 1):
@@ -124,10 +129,11 @@ def _calling(rng: Random, module: str, name: str, pool: str, arguments: tuple[Va
         elif form == "newobj" and asm.protocol >= 2:
             push(push(asm, Named(module, name)), arguments).newobj()
         else:
-            plain = [way for way in reach.ways(site, asm.protocol) if way in ("global", "stack_global", "memo")]
+            wanted = ROUNDABOUT if roundabout else PLAIN
+            ways = [way for way in reach.ways(site, asm.protocol) if way in wanted]
             call(
                 asm,
-                lambda inner: reach.push_site(inner, site, plain[int(drawn * len(plain))], rng),
+                lambda inner: reach.push_site(inner, site, ways[int(drawn * len(ways))], rng),
                 *map(value, arguments),
             )
 
