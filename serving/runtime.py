@@ -180,6 +180,7 @@ class Runtime:
             container=file["container"][:255],
             verdict=file["verdict"],
             score=file["score"],
+            credibility=file["credibility"],
             complete=file["complete"],
             model_version=model.version,
             api_key_id=principal.key_id,

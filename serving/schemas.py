@@ -51,6 +51,7 @@ _SEEN: dict[str, Schema] = {
     "decided_by": {"enum": ["model", "label", "online"]},
 }
 _EVIDENCE: dict[str, Schema] = {
+    "credibility": _or_null({"type": "number", "minimum": 0, "maximum": 1}),
     "findings": {"type": "array", "items": _OBJECT},
     "detectors": {"type": "object", "additionalProperties": _NUMBER},
     "oddities": {"type": "array"},
@@ -185,6 +186,7 @@ _SCAN_EXAMPLE: Schema = {
     "container": "pickle",
     "verdict": "malicious",
     "score": 0.998,
+    "credibility": 0.41,
     "complete": True,
     "findings": [{"rule": "process", "severity": "critical", "message": "starts a shell: os.system('echo inert')"}],
     "detectors": {"random_forest": 0.99},

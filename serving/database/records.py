@@ -91,6 +91,7 @@ def load_scan(
         "container": row.container,
         "verdict": row.verdict,
         "score": row.score,
+        "credibility": row.credibility,
         "complete": row.complete,
         "findings": row.findings,
         "detectors": row.detectors,

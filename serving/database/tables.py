@@ -113,6 +113,7 @@ class Scan(Base):
     floor: Mapped[float | None] = mapped_column()
     guarded: Mapped[bool] = mapped_column(server_default=false())
     shape: Mapped[str | None] = mapped_column(String(16))
+    credibility: Mapped[float | None] = mapped_column()
     raised: Mapped[bool] = mapped_column(server_default=false())
 
 

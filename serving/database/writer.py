@@ -66,6 +66,7 @@ class ScanRecord:
     shape: str | None = None
     story: bytes | None = None
     raised: bool = False
+    credibility: float | None = None
     library: str = ""
     names: tuple[int, ...] = ()
     idempotency_key: str = ""

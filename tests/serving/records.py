@@ -36,6 +36,7 @@ def record_of(data: bytes, name: str, **changes: Any) -> ScanRecord:
         "container": file["container"],
         "verdict": file["verdict"],
         "score": file["score"],
+        "credibility": file["credibility"],
         "complete": file["complete"],
         "model_version": "1",
         "api_key_id": None,
