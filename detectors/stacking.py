@@ -122,7 +122,6 @@ class Stacking:
         self._credibility: Credibility = fit_credibility(combined, self._novelty(scores), y, weight)
         for tier, lean in _LEAN.items():
             self.thresholds[tier], self.rates[tier] = threshold(combined, y, weight, fpr[tier], lean)
-        self.thresholds["credible"] = self.least_credibility
         return self
 
     def score(self, scores: Mapping[str, Floats]) -> Floats:
@@ -162,7 +161,7 @@ class Stacking:
                 "blend": self._calibration.blend,
             },
             "floor": {} if self._floor is None else {name: {"weight": w} for name, w in self._floor.weights.items()},
-            "thresholds": dict(self.thresholds),
+            "thresholds": {**self.thresholds, "credible": self.least_credibility},
             "rates": dict(self.rates),
         }
         return Exported(meta, arrays)

@@ -43,12 +43,11 @@ def exported(name: str) -> Exported:
         return Exported(meta, {key: arrays[key] for key in arrays.files})
 
 
-def tiers(
-    scores: NDArray[np.float64], credibility: NDArray[np.float64], thresholds: dict[str, float]
-) -> NDArray[np.str_]:
+def tiers(scores: NDArray[np.float64], credibility: NDArray[np.float64], stacking: Stacking) -> NDArray[np.str_]:
     """Tier of each calibrated score, as :meth:`safepickle.ensemble.Bundle.tier` has it."""
-    doubtful = (scores >= thresholds["suspicious"]) | (credibility < thresholds["credible"])
-    return np.select([scores >= thresholds["malicious"], doubtful], ["malicious", "suspicious"], "benign")
+    levels = stacking.thresholds
+    doubtful = (scores >= levels["suspicious"]) | (credibility < stacking.least_credibility)
+    return np.select([scores >= levels["malicious"], doubtful], ["malicious", "suspicious"], "benign")
 
 
 def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
@@ -78,7 +77,7 @@ def judged(
     chosen = {name: values[rows] for name, values in scores.items()}
     combined, credibility = stacking.score(chosen), stacking.credibility(chosen)
     combined[silent[rows]], credibility[silent[rows]] = 0.0, 1.0
-    return combined, credibility, tiers(combined, credibility, stacking.thresholds)
+    return combined, credibility, tiers(combined, credibility, stacking)
 
 
 def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:

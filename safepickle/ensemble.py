@@ -167,8 +167,9 @@ class Bundle:
     names : tuple of str
         Columns of a row, in order.
     thresholds : dict of str to float
-        Scores from which on a file is ``suspicious`` and ``malicious``, and the credibility from which on a lower
-        score is believed (``credible``).
+        Scores from which on a file is ``suspicious`` and ``malicious``.
+    least_credibility : float
+        Credibility below which a file is suspicious whatever its score.
     prevalence_json : str
         Text of the prevalence table, for the features; opaque here.
     manifest : dict
@@ -210,7 +211,7 @@ class Bundle:
         self.thresholds = {tier: number(levels, tier, 0.0, 2.0) for tier in ("suspicious", "malicious")}
         if self.thresholds["suspicious"] > self.thresholds["malicious"]:
             raise ValueError("the threshold of suspicious is over that of malicious")
-        self.thresholds["credible"] = number(levels, "credible", 0.0, 1.0)
+        self.least_credibility = number(levels, "credible", 0.0, 1.0)
 
     def judge(self, row: Sequence[float], calls: Sequence[Sequence[float]] = ()) -> Judgement:
         """Judge a file by its row of features, in the order of `names`, and the rows of its calls.
@@ -249,7 +250,7 @@ class Bundle:
         """Return the tier of a calibrated score; what is like nothing that was learned from is not called benign."""
         if score >= self.thresholds["malicious"]:
             return "malicious"
-        doubtful = score >= self.thresholds["suspicious"] or credibility < self.thresholds["credible"]
+        doubtful = score >= self.thresholds["suspicious"] or credibility < self.least_credibility
         return "suspicious" if doubtful else "benign"
 
 

@@ -188,7 +188,7 @@ class Scanner:
         if score < levels["suspicious"]:
             return Finding(
                 "unlike-anything", "medium", "is like nothing that the model has seen",
-                f"Fewer than {levels['credible']:.1%} of benign files are as unlike the others (credibility "
+                f"Fewer than {self.bundle.least_credibility:.1%} of benign files are as unlike the others (credibility "
                 f"{judgement.credibility:.4f}), and it is not like the malicious ones either: its low score "
                 f"({score:.3f}) is a guess.",
             )  # fmt: skip

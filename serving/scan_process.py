@@ -135,7 +135,7 @@ def describe_report(scanner: Scanner, report: FileReport, sha256: str) -> tuple[
     header = {
         "file": {**file_object(report), "sha256": sha256},
         "floor": floor,
-        "guarded": scanner.bundle.tier(floor, 1.0) == "malicious",
+        "guarded": floor >= scanner.bundle.thresholds["malicious"],
         "shape": shape_of(report.trace),
         "library": library_of(report.trace)[:100],
         "names": names_of(report.trace, scanner.knowledge),

@@ -25,6 +25,7 @@ from .database.clock import now
 from .database.engine import Database
 from .database.tables import Checkpoint, Event, Scan, ShadowScore
 from .database.writer import standing_labels
+from .labels import FLAGGED
 from .learner_job import JOB
 from .scan_process import read_trace
 
@@ -32,7 +33,6 @@ logger = logging.getLogger("safepickle.learner")
 
 BATCH = 64
 EXAMPLES = 10
-FLAGGED = ("malicious", "suspicious")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -323,7 +323,7 @@ def test_the_model_in_use_is_shown(service: Served) -> None:
         model = client.get("/v1/model").json()
     assert model["origin"] == "registry"
     assert model["detectors"] == ["random_forest"]
-    assert set(model["thresholds"]) == {"suspicious", "malicious", "credible"}
+    assert set(model["thresholds"]) == {"suspicious", "malicious"}
     assert len(model["hash"]) == 64
 
 
