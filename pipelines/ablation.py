@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from detectors import create
 from safepickle.capabilities.capability import Capability
 from safepickle.features import SCHEMA, Knowledge
+from safepickle.features.knowledge import TAME
 
 from . import dataset, ensemble, featurize, train
 from .evaluate import ensemble_of
@@ -52,7 +53,7 @@ class WithoutPrevalence(Knowledge):
 
     def novelty(self, name: str) -> float:
         """1, but for what is tame."""
-        return 1.0 if not name or not self.is_tame(name) else 0.3
+        return TAME if name and self.is_tame(name) else 1.0
 
     def novelty_of_call(self, call: Any) -> float:
         """1, but for what is tame."""

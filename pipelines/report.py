@@ -79,6 +79,11 @@ def picture(path: Path, caption: str) -> str:
     )
 
 
+def anchor(title: str) -> str:
+    """What a link to a section names."""
+    return title.lower().replace(" ", "-")
+
+
 def section(title: str, path: Path) -> str:
     """A Markdown report as a section that can be folded; empty where it was not written."""
     if not path.exists():
@@ -88,8 +93,8 @@ def section(title: str, path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     text = "\n".join(line for line in lines[1:] if not line.startswith("<!--"))
     body = markdown.render(text).replace("<table>", "<div class=scroll><table>").replace("</table>", "</table></div>")
-    anchor = title.lower().replace(" ", "-")
-    return f'<h2 id="{anchor}">{html.escape(title)}</h2><details open><summary>Show or hide</summary>{body}</details>'
+    heading = f'<h2 id="{anchor(title)}">{html.escape(title)}</h2>'
+    return f"{heading}<details open><summary>Show or hide</summary>{body}</details>"
 
 
 def page() -> str:
@@ -113,11 +118,7 @@ def page() -> str:
         "All tables": REPORT / "tables.md",
     }
     sections = {title: section(title, path) for title, path in parts.items()}
-    links = "".join(
-        f'<a href="#{title.lower().replace(" ", "-")}">{html.escape(title)}</a>'
-        for title in sections
-        if sections[title]
-    )
+    links = "".join(f'<a href="#{anchor(title)}">{html.escape(title)}</a>' for title in sections if sections[title])
     drawn = "".join(
         picture(REPORT / "plots" / name, text) for name, text in PLOTS if (REPORT / "plots" / name).exists()
     )

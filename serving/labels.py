@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from detectors.labelling import DEFAULT_POLICY, LABELS, RETRACTED, LabelPolicy, Said, Standing, standing
 
-__all__ = ["DEFAULT_POLICY", "LABELS", "RETRACTED", "LabelPolicy", "Said", "Standing", "decision", "standing"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "FLAGGED",
+    "LABELS",
+    "RETRACTED",
+    "LabelPolicy",
+    "Said",
+    "Standing",
+    "decision",
+    "standing",
+]
+
+FLAGGED = ("malicious", "suspicious")
+"""Verdicts that accuse a file."""
 
 
 def decision(verdict: str, known: Standing, raised: bool = False) -> tuple[str, str]:

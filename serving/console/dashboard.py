@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from starlette.responses import Response
 
+from ..labels import FLAGGED
 from . import charts, measures
 from .measures import SPANS, Bucket, Judged
 from .rendering import duration
 from .visits import Visit
 from .wording import VERDICTS
 
-_FLAGGED = ("malicious", "suspicious")
 _ALARMS = 20
 _CONTAINER = "container:"
 _CONTAINERS = 3
@@ -42,7 +42,7 @@ def show_dashboard(visit: Visit) -> Response:
         models = _models(connection, buckets, judged, visit)
         shadow = measures.shadow(connection, buckets[0].start)
     total = sum(sum(count.values()) for count in counts)
-    flagged = sum(count[verdict] for count in counts for verdict in _FLAGGED)
+    flagged = sum(count[verdict] for count in counts for verdict in FLAGGED)
     delays, median = measures.delays(judged)
     return visit.page(
         "dashboard.html",
@@ -111,7 +111,7 @@ def _stream_charts(
     totals = [sum(count.values()) for count in counts]
     shares: dict[str, list[float | None]] = {
         "novelty": list(novelty),
-        "flagged": [sum(count[v] for v in _FLAGGED) / total if total else None
+        "flagged": [sum(count[v] for v in FLAGGED) / total if total else None
                     for count, total in zip(counts, totals, strict=True)],
         "incomplete": [count["incomplete"] / total if total else None
                        for count, total in zip(counts, totals, strict=True)],

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import statistics
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,7 +16,8 @@ from registry import wilson
 from ..database.clock import now
 from ..database.tables import Event, Label, Scan, ScanNovelty, ShadowScore
 from ..database.writer import standing_labels
-from ..labels import RETRACTED, LabelPolicy
+from ..labels import FLAGGED, RETRACTED, LabelPolicy
+from .memory import Memory
 from .wording import VERDICTS
 
 LABELLED = 20_000
@@ -27,9 +26,9 @@ ALARMS = 200
 _REMEMBERED = 5_000
 _STANDING_PAGE = 500
 _DIFFERING = 10
+_KNOWN: Memory[tuple[str, datetime.datetime, datetime.datetime], Any] = Memory(_REMEMBERED)
 T = TypeVar("T")
 
-_FLAGGED = ("malicious", "suspicious")
 
 SPANS = {
     "day": (datetime.timedelta(hours=1), 24, "%H:%M"),
@@ -191,14 +190,14 @@ def _delay(row: Any) -> float:
 
 def precision(files: Iterable[Judged]) -> Rate:
     """Of the files that the model flagged, the share that people call malicious."""
-    flagged = [one for one in files if one.verdict in _FLAGGED]
+    flagged = [one for one in files if one.verdict in FLAGGED]
     return Rate(sum(one.label == "malicious" for one in flagged), len(flagged))
 
 
 def recall(files: Iterable[Judged]) -> Rate:
     """Of the files that people call malicious, the share that the model flagged."""
     malicious = [one for one in files if one.label == "malicious"]
-    return Rate(sum(one.verdict in _FLAGGED for one in malicious), len(malicious))
+    return Rate(sum(one.verdict in FLAGGED for one in malicious), len(malicious))
 
 
 def within(files: Iterable[Judged], bucket: Bucket) -> list[Judged]:
@@ -270,7 +269,7 @@ def shadow(connection: Connection, since: datetime.datetime) -> Shadow | None:
     differing = connection.execute(
         sa.select(Scan.sha256, Scan.id, Scan.name, Scan.at, *columns)
         .join(Scan, Scan.id == ShadowScore.scan_id)
-        .where(*both, Scan.verdict.in_(_FLAGGED) != ShadowScore.verdict.in_(_FLAGGED))
+        .where(*both, Scan.verdict.in_(FLAGGED) != ShadowScore.verdict.in_(FLAGGED))
         .order_by(Scan.id.desc())
         .limit(_DIFFERING)
     ).all()
@@ -286,28 +285,8 @@ def _id_at(moment: datetime.datetime) -> str:
     return f"{round(moment.timestamp() * 1000):012x}"
 
 
-class _Memory:
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, datetime.datetime, datetime.datetime], Any] = {}
-        self.lock = threading.Lock()
-
-
-@functools.cache
-def _memory() -> _Memory:
-    return _Memory()
-
-
 def _remembered(what: str, bucket: Bucket, count: Callable[[], T]) -> T:
     """What `count` says, which for a bucket that is over, and had a minute for stragglers, is asked once."""
     if bucket.end > now() - datetime.timedelta(minutes=1):
         return count()
-    memory, key = _memory(), (what, bucket.start, bucket.end)
-    if key not in memory.known:
-        value = count()
-        with memory.lock:
-            if len(memory.known) >= _REMEMBERED:
-                memory.known.clear()
-            memory.known[key] = value
-        return value
-    known: T = memory.known[key]
-    return known
+    return cast(T, _KNOWN.of((what, bucket.start, bucket.end), count))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
-import threading
 from collections.abc import Iterable, Set
 
 import sqlalchemy as sa
@@ -21,6 +19,7 @@ from ..database.tables import Label, Scan
 from ..database.writer import standing_labels
 from ..labels import LabelPolicy
 from ..scan_process import read_trace
+from .memory import Memory
 
 LABELLED = 500
 """The labelled files, latest first, that a file is compared with."""
@@ -30,6 +29,7 @@ MOST_NAMES = 500
 _REMEMBERED = 1_000
 
 Names = frozenset[tuple[str, str]]
+_KNOWN: Memory[str, Names] = Memory(_REMEMBERED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,31 +100,12 @@ def nearest(connection: Connection, trace: FileTrace, sha256: str, policy: Label
     return sorted(found, key=lambda one: (one.distance, one.sha256))[:SHOWN]
 
 
-class _Memory:
-    """Names of stored Traces, which never change."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Names] = {}
-        self.lock = threading.Lock()
-
-
-@functools.cache
-def _memory() -> _Memory:
-    return _Memory()
-
-
 def _stored_names(connection: Connection, scan_id: str) -> Names:
-    memory = _memory()
-    known = memory.known.get(scan_id)
-    if known is not None:
-        return known
-    stored = connection.execute(sa.select(Scan.trace).where(Scan.id == scan_id)).scalar()
-    try:
-        names = frozenset() if stored is None else names_of(read_trace(stored))
-    except ValueError:
-        names = frozenset()
-    with memory.lock:
-        if len(memory.known) >= _REMEMBERED:
-            memory.known.clear()
-        memory.known[scan_id] = names
-    return names
+    def read() -> Names:
+        stored = connection.execute(sa.select(Scan.trace).where(Scan.id == scan_id)).scalar()
+        try:
+            return frozenset() if stored is None else names_of(read_trace(stored))
+        except ValueError:
+            return frozenset()
+
+    return _KNOWN.of(scan_id, read)

@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute
 
-from ..labels import DEFAULT_POLICY, LabelPolicy, Standing, decision
+from ..labels import DEFAULT_POLICY, LabelPolicy, Standing
 from ..learner_job import JOB
 from .clock import first_id
+from .records import scan_object
 from .tables import AuditEntry, Checkpoint, Event, Label, Scan, ScanNovelty
 from .writer import standing_labels
 
@@ -85,27 +86,10 @@ def list_scans(
     hashes = {row.sha256 for row in rows}
     known = standing_labels(connection, hashes, policy) if hashes else {}
     novelties = _novelties(connection, [row.id for row in rows])
-    return Page([_scan(row, known.get(row.sha256, Standing(None)), novelties.get(row.id)) for row in rows], following)
-
-
-def _scan(row: sa.Row[Any], known: Standing, novelty: float | None) -> dict[str, Any]:
-    decided, decided_by = decision(row.verdict, known, row.raised)
-    return {
-        "scan_id": row.id,
-        "at": row.at.isoformat(),
-        "path": row.name,
-        "sha256": row.sha256,
-        "size": row.size,
-        "container": row.container,
-        "verdict": row.verdict,
-        "score": row.score,
-        "complete": row.complete,
-        "model_version": row.model_version,
-        "novelty": novelty,
-        "label": None if known.at is None else known.to_json_dict(),
-        "decision": decided,
-        "decided_by": decided_by,
-    }
+    items = [
+        {**scan_object(row, known.get(row.sha256, Standing(None))), "novelty": novelties.get(row.id)} for row in rows
+    ]
+    return Page(items, following)
 
 
 def list_labels(

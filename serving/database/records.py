@@ -80,6 +80,21 @@ def load_scan(
     if row is None:
         raise UnknownScan(scan_id)
     known = standing_labels(connection, {row.sha256}, policy).get(row.sha256, Standing(None))
+    return {
+        **scan_object(row, known),
+        "credibility": row.credibility,
+        "findings": row.findings,
+        "detectors": row.detectors,
+        "oddities": row.oddities,
+        "floor": row.floor,
+        "novelty": row.novelty,
+        "learned": row.event_id is not None,
+        "labels": _labels_of(connection, row.sha256),
+    }
+
+
+def scan_object(row: sa.Row[Any], known: Standing) -> dict[str, Any]:
+    """What lists and single answers alike tell of a stored scan, and what people said of the file."""
     decided, decided_by = decision(row.verdict, known, row.raised)
     return {
         "scan_id": row.id,
@@ -91,18 +106,10 @@ def load_scan(
         "container": row.container,
         "verdict": row.verdict,
         "score": row.score,
-        "credibility": row.credibility,
         "complete": row.complete,
-        "findings": row.findings,
-        "detectors": row.detectors,
-        "oddities": row.oddities,
         "label": None if known.at is None else known.to_json_dict(),
         "decision": decided,
         "decided_by": decided_by,
-        "floor": row.floor,
-        "novelty": row.novelty,
-        "learned": row.event_id is not None,
-        "labels": _labels_of(connection, row.sha256),
     }
 
 

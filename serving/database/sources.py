@@ -10,11 +10,9 @@ from sqlalchemy.engine import Connection
 
 from detectors.label_audit import AuditedLabel, suspected
 
-from ..labels import LABELS
+from ..labels import FLAGGED, LABELS
 from ..roles import ROLES
 from .tables import Event, Label, Scan
-
-FLAGGED = ("malicious", "suspicious")
 
 
 def audited_labels(connection: Connection) -> list[AuditedLabel]:

@@ -31,17 +31,26 @@ async def feedback(request: Request, runtime: Runtime, principal: Principal) -> 
     """``POST /v1/feedback``: ``{"scan_id" or "sha256", "label", "reason"}``, if there is any with "evidence"; a
     label ``retracted`` takes back one's own or, for an admin, that numbered "retracts"."""
     new = _parse_label(await json_object(request, runtime))
-    quota = runtime.settings.label_quota
+    return Json(await asyncio.to_thread(store_label, runtime, principal, new), 201)
 
-    def store() -> dict[str, Any]:
-        assert principal.key_id is not None
+
+def store_label(runtime: Runtime, principal: Principal, new: NewLabel) -> dict[str, Any]:
+    """Store what a person says of a file, by the API or in the console, and count it.
+
+    Raises
+    ------
+    Problem
+        404 when the file was never scanned, 409 when there is nothing to take back, 429 when the key said too much.
+    DatabaseUnavailable
+        When nothing was stored.
+    """
+    assert principal.key_id is not None
+    quota = runtime.settings.label_quota
+    try:
         with runtime.database.write() as connection:
-            return add_label(
+            stored = add_label(
                 connection, new, principal.key_id, principal.name, principal.role, quota, runtime.label_policy
             )
-
-    try:
-        stored = await asyncio.to_thread(store)
     except UnknownScan:
         raise Problem(404, "unknown-scan", "no such scan is stored here; scan the file first") from None
     except NothingToRetract as error:
@@ -49,7 +58,7 @@ async def feedback(request: Request, runtime: Runtime, principal: Principal) -> 
     except QuotaReached as error:
         raise Problem(429, "label-quota", f"this key may give {error}; wait or ask an admin", retry_after=60) from None
     metrics.LABELS.labels(new.label).inc()
-    return Json(stored, 201)
+    return stored
 
 
 async def queue(request: Request, runtime: Runtime, principal: Principal) -> Response:
