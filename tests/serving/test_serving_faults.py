@@ -143,7 +143,7 @@ def test_one_learner_runs_and_another_takes_over_when_it_dies(service: Served) -
         wait_for(lambda: client.get(f"/v1/scans/{scan_id}").json()["learned"], 30, service.log)
 
 
-def test_a_promoted_champion_serves_within_seconds_and_no_request_fails(service: Served) -> None:
+def test_a_promoted_champion_serves_within_two_seconds_and_no_request_fails(service: Served) -> None:
     registry = Registry(service.store)
     assert registry.aliases().champion == BLIND
     seen: list[tuple[float, str, int, str]] = []
@@ -166,7 +166,7 @@ def test_a_promoted_champion_serves_within_seconds_and_no_request_fails(service:
         time.sleep(0.7)
         promoted = time.monotonic()
         registry.promote(SHARP, "knows more", "tests", force=True)
-        time.sleep(8)
+        time.sleep(3)
     finally:
         done.set()
         for thread in threads:
@@ -176,7 +176,7 @@ def test_a_promoted_champion_serves_within_seconds_and_no_request_fails(service:
     verdicts = {version: verdict for _, version, _, verdict in seen}
     assert verdicts == {str(BLIND): "benign", str(SHARP): "malicious"}
     last_old = max(moment for moment, version, _, _ in seen if version == str(BLIND))
-    assert last_old - promoted < 6, f"an old answer {last_old - promoted:.2f} s after the promotion"
+    assert last_old - promoted < 2, f"an old answer {last_old - promoted:.2f} s after the promotion"
     actions = [json.loads(row[0]) for row in service.query("SELECT payload FROM events WHERE kind = 'model'")]
     assert [a["version"] for a in actions if a["action"] == "taken"].count(str(SHARP)) == 1
     wait_for(lambda: versions(service) == {str(BLIND)}, 5, service.log)
