@@ -113,4 +113,8 @@ def read(source: Source, place: Place, survey: Survey) -> str:
         return ""
     if known.unread:
         survey.fail("unsupported-format", (*place, (known.name, "")), 0, known.unread)
+    if known.name == "hdf5" and not source.partial:
+        from . import keras_config
+
+        keras_config.read_embedded(source, (*place, (known.name, "")), survey)
     return known.name

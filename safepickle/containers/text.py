@@ -5,9 +5,9 @@ Stable-Baselines3 stores what JSON cannot hold as ``{":serialized:": "<base64 of
 
 from __future__ import annotations
 
-from binascii import Error, a2b_base64
-
 from ..bytecode.opcodes import CODES
+from . import keras_config
+from .base64_text import decode_base64
 from .pickle_walk import looks_like_pickle, surely_pickle
 from .source import Source
 from .survey import NAME_LENGTH, member_name
@@ -84,6 +84,8 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
     if not source.partial:
         for key, literal in _strings(source, place, survey):
             _read_base64(key, literal, place, survey)
+    if _names_keras_object(source) and keras_config.read(source, place, survey):
+        return "keras-json"
     return _read_programs(source, place, survey) or "json"
 
 
@@ -93,6 +95,10 @@ def read_text(source: Source, place: Place, survey: Survey) -> str:
     if not container:
         survey.fail("unsupported-format", (*place, ("text", "")), 0, "text may be a program; it is not analysed")
     return container or "text"
+
+
+def _names_keras_object(source: Source) -> bool:
+    return source.find(b'"class_name"', 0, min(source.size, _MARKED_BYTES)) >= 0
 
 
 def _read_programs(source: Source, place: Place, survey: Survey) -> str:
@@ -110,11 +116,11 @@ def _read_programs(source: Source, place: Place, survey: Survey) -> str:
 def _read_base64(key: str, literal: bytes, place: Place, survey: Survey) -> None:
     inside = (*place, ("base64", key))
     for text in _spellings(literal):
-        head = _decoded(text[:_TRIED_CHARACTERS])
+        head = decode_base64(text[:_TRIED_CHARACTERS])
         if not head or not _is_promising(text[:_TRIED_CHARACTERS], head, len(text) > _TRIED_CHARACTERS, survey):
             continue
         if survey.take_member(inside) and survey.take_unpacked(len(text) * 3 // 4, inside):
-            survey.explore(survey.keep(_decoded(text), inside), inside)
+            survey.explore(survey.keep(decode_base64(text), inside), inside)
 
 
 def _is_promising(text: bytes, head: bytes, partial: bool, survey: Survey) -> bool:
@@ -138,16 +144,6 @@ def _spellings(literal: bytes) -> list[bytes]:
     if b"-" in literal or b"_" in literal:
         return [literal, literal.replace(b"-", b"+").replace(b"_", b"/")]
     return [literal]
-
-
-def _decoded(text: bytes) -> bytes:
-    """Base64 to bytes as Python's loaders decode it: foreign characters are skipped; padding may be missing."""
-    for padding in (b"", b"=", b"=="):
-        try:
-            return a2b_base64(text + padding)
-        except (Error, ValueError):
-            continue
-    return b""
 
 
 def _strings(source: Source, place: Place, survey: Survey) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from . import zip_layout
+from . import keras_config, zip_layout
 from .pickle_walk import surely_pickle
 from .source import Source
 from .unpack import CHUNK_BYTES, Unpacker, drain, note_end
@@ -183,6 +183,11 @@ def _explore(data: Source, name: str, inside: Place, container: str, survey: Sur
             survey.explore(data, inside)
         return
     found = survey.explore(data, inside) if data.size else ""
+    if name == "config.json" and found != "keras-json":
+        # Keras reads it in encodings that nothing else expects JSON in
+        read = keras_config.read(data, inside, survey)
+        if not read and container == "keras-zip":
+            survey.fail("unsupported-format", (*inside, ("keras", "")), 0, "the configuration builds no model")
     if not found and zip_layout.is_named_pickle(name):
         survey.region(data, inside, "pickle")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log2
 
 from ..bytecode.trace import CARRIED, Call, FileTrace
+from ..capabilities.table import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ def calls_result(call: Call) -> bool:
 
 
 def usual_name(name: str) -> str:
-    """The spelling under which moved and re-exported names are counted together.
+    """The spelling under which moved, re-exported and inherited names, or calls of them, are counted together.
 
     Leading underscores of path components and the difference between ``numpy.core`` and ``numpy._core`` carry
     no meaning for how usual a name is.
     """
+    written = name.rstrip(CALL)
+    found = None if written.endswith("*") else lookup(written)
+    if found is not None and found.status in ("root", "analysed", "native"):
+        name = found.name + name[len(written) :]
     if "._" not in name:
         return name
     return ".".join(
@@ -75,7 +80,7 @@ class Prevalence:
         """Count benign training files given as (group, file)."""
         own: dict[str, set[str]] = {}
         for group, file in files:
-            own.setdefault(group, set()).update(level for name in names_of(file) for level in _levels(usual_name(name)))
+            own.setdefault(group, set()).update(level for name in names_of(file) for level in _levels(name))
         parts = [_counted([names for group, names in own.items() if part_of(group) == part]) for part in range(PARTS)]
         counts, groups = _counted(list(own.values()))
         return cls(counts, groups, parts)
@@ -134,9 +139,9 @@ def _levels(name: str) -> tuple[str, ...]:
     A call counts for itself alone; what it calls was imported.
     """
     if name.endswith(CALL):
-        return (name,)
+        return (usual_name(name),)
     module = name.rpartition(".")[0]
-    return (name, module + ".*", name.partition(".")[0] + ".**")
+    return (usual_name(name), usual_name(module + ".*"), name.partition(".")[0] + ".**")
 
 
 def _counted(groups: list[set[str]]) -> tuple[dict[str, int], int]:

@@ -114,6 +114,14 @@ def test_moved_names_are_counted_together() -> None:
     assert Prevalence.count([("g", file)]).groups_with("numpy._core.multiarray.scalar") == 1
 
 
+def test_what_a_class_inherits_is_counted_as_what_it_is() -> None:
+    file = trace_bytes(b"\x80\x02cbuiltins\ngetattr\nckeras.layers\nDense\nX\x0f\0\0\0_unpickle_model\x86RN\x85R.")
+    prevalence = Prevalence.count([("g", file)])
+    assert prevalence.groups_with("keras.layers.Flatten._unpickle_model()") == 1
+    assert prevalence.groups_with("keras.layers.Flatten") == 0
+    assert prevalence.groups_with("keras.src.layers.core.dense.Dense") == 1
+
+
 @pytest.mark.parametrize("name", sorted(SINKS))
 def test_a_sink_is_found_through_another_module_and_through_call(name: str) -> None:
     assert sink_kind(name) == sink_kind(f"random._os.{name}") == sink_kind(f"{name}.__call__") == SINKS[name]
