@@ -9,6 +9,7 @@ from time import monotonic
 from .bytecode.region import Budget, Found, trace_region
 from .bytecode.trace import CHANGING, Call, FileTrace, Oddity, Place, Trace, flattened
 from .containers import open_file
+from .containers.zip_layout import MODELS
 from .ensemble import Bundle, Judgement, load
 from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Knowledge, Prevalence, extract
@@ -259,7 +260,7 @@ def _trace_contents(
         found, container = _trace_contents(literal, begin, behind, inner, left, budget)
         if container.rstrip(")").rpartition("(")[2] in _TEXTS:
             return found.replace(oddities=tuple(odd for odd in found.oddities if odd.kind != "unsupported-format"))
-        return found
+        return found.replace(model=found.complete and container in MODELS)
 
     budget.unpacked -= contents.unpacked
     for region in contents.regions:

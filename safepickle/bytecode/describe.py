@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .folding import RESOLVERS
-from .literals import entropy, looks_like, looks_like_bytes
+from .literals import MODEL, entropy, looks_like, looks_like_bytes
 from .machine import MADE, NOTHING, RESULT_USES
 from .names import shortened
 from .opcodes import NAMES
@@ -12,6 +12,7 @@ from .values import UNKNOWN, Reference, Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set
     from typing import Any
 
     from .machine import Machine
@@ -34,17 +35,24 @@ _IMPLICIT = {
 _KINDS = {"literal": "unknown", "method": "attribute"}
 _SIMPLE = frozenset((type(None), bool, int, str, bytes))
 _UNKNOWN = Descriptor("unknown")
+_NODE, _LITERALS = 5, (2, 3, 7)
+"""Tags of the machine's values: nodes; text, bytes, and either far behind."""
+_FILE_IN_MEMORY = "_io.BytesIO"
 _SHORT = 64
 _REMEMBERED = 4096
 _described: dict[tuple[type, Any], Descriptor] = {}
 
 
 class Describer:
-    """Makes the records of one stream, whose first byte is `start`; offsets become relative to it."""
+    """Makes the records of one stream, whose first byte is `start`; offsets become relative to it.
 
-    def __init__(self, machine: Machine, start: int) -> None:
+    `models` has where the literals begin that are model files of which everything was understood.
+    """
+
+    def __init__(self, machine: Machine, start: int, models: Set[int] = frozenset()) -> None:
         self.machine = machine
         self.start = start
+        self.models = models
         self.left = DESCRIPTORS
 
     def import_(self, entry: list[Any]) -> Import:
@@ -99,6 +107,16 @@ class Describer:
         shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if machine.holds_callable(item) or self._is_code(item)]
         return tuple(self._describe(item, depth) for item in shown)
 
+    def _holds(self, value: int) -> str:
+        """What a file in memory looks like that holds nothing but a model file."""
+        if not self.models or self._ref(value).name != _FILE_IN_MEMORY:
+            return ""
+        state = self.machine.built_with(value)
+        if state & 7 != _NODE:
+            return ""
+        kind, kept, _cut = self.machine.parts(state)
+        return MODEL if kind == "tuple" and kept and self._describe(kept[0], 0).looks == MODEL else ""
+
     def _is_code(self, value: int) -> bool:
         """Whether a value is a text that reads like a program."""
         return value & 7 == 2 and looks_like(str(self.machine.literal(value, LOOKED_AT))) == "code"
@@ -116,12 +134,15 @@ class Describer:
         known = self.machine.value(value)
         if isinstance(known, Reference):
             return Descriptor("global", ref=self._ref(value))
-        return _short(known) or _describe_literal(known, depth)
+        described = _short(known) or _describe_literal(known, depth)
+        if self.models and tag in _LITERALS and self.machine.span(value)[0] in self.models:
+            return described.replace(looks=MODEL)
+        return described
 
     def _describe_node(self, value: int, depth: int) -> Descriptor:
         kind, kept, _cut = self.machine.parts(value)
         if kind == "result":
-            return Descriptor("result", ref=self._ref(value))
+            return Descriptor("result", looks=self._holds(value), ref=self._ref(value))
         if depth == 0:
             return Descriptor(kind, len(kept))
         return Descriptor(kind, len(kept), items=self._items(kept, depth - 1))

@@ -12,6 +12,8 @@ CLASSES = (
     "hex", "base64", "pickle", "bytecode", "binary",
 )  # fmt: skip
 """Every class that :func:`looks_like` and :func:`looks_like_bytes` return."""
+MODEL = "model"
+"""Class of bytes that are a whole model file, all of which was understood: what is in it is told by its own streams."""
 
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\n")
 _HEX = frozenset("0123456789abcdefABCDEF")

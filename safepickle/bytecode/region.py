@@ -68,11 +68,12 @@ class Budget:
 
 
 class Found(Record):
-    """Streams of a region and what was odd around them."""
+    """Streams of a region and what was odd around them; `model` when it is a whole model file, all of it understood."""
 
     traces: tuple[Trace, ...]
     oddities: tuple[Oddity, ...]
     complete: bool
+    model: bool = False
 
 
 def trace_region(
@@ -126,6 +127,7 @@ class _Region:
         self.budget = budget
         self.unwrap = unwrap
         self.traces: list[Trace] = []
+        self.models: set[int] = set()
         self.oddities: list[Oddity] = []
         self.complete = True
         budget.tries += (end - start) / 64
@@ -318,7 +320,7 @@ class _Region:
         children: tuple[Trace, ...],
         arrays: dict[int, int] | None = None,
     ) -> Trace:
-        describer = Describer(machine, position)
+        describer = Describer(machine, position, self.models)
         imports = tuple(describer.import_(entry) for entry in machine.imports)
         calls = tuple(describer.call(site) for site in machine.calls)
         stopped_at = machine.stopped_at
@@ -474,6 +476,8 @@ class _Region:
         if self.unwrap is None:
             return []
         found = self.unwrap(data, begin, end, place)
+        if found.model and data is self.data:
+            self.models.add(at)
         for oddity in found.oddities:
             if oddity.kind in _UNREAD:
                 # what calls of the stream make of it is not known

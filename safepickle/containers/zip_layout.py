@@ -7,12 +7,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _PROGRAMS = {
-    "keras-zip": "the configuration may name functions and carry marshalled code",
     "skops-zip": "the schema names classes and functions to build; it is not analysed",
     "torch-package": "Python sources in it are executed",
     "nemo": "a configuration names classes to build",
 }
 """Layouts that carry code in members which nobody here reads, and why that matters."""
+
+MODELS = frozenset(("torch-zip", "torchscript-zip", "keras-zip", "sb3-zip", "npz"))
+"""Layouts of whole models, of which every part that a loader executes is read."""
 
 _STORAGE_ENDINGS = (*"0123456789", ".storage")
 _STORAGE_FOLDERS = ("data", "tensors", "constants", "storages", ".data")
@@ -26,7 +28,7 @@ def layout(names: Collection[str]) -> str:
         return "torch-package"
     if "data.pkl" in last:
         return "torchscript-zip" if "constants.pkl" in last or "code" in folders else "torch-zip"
-    if {"config.json", "metadata.json"} <= last and any(name.endswith(".weights.h5") for name in last):
+    if {"config.json", "metadata.json"} <= last:
         return "keras-zip"
     if "schema.json" in last:
         return "skops-zip"
@@ -43,7 +45,9 @@ def unread(container: str) -> str:
 
 
 def is_storage(name: str, container: str) -> bool:
-    """Whether a member of a torch zip is a tensor's raw bytes: ``archive/data/0``, ``.data/94.storage``."""
+    """Whether a member is nothing but weights: ``archive/data/0``, ``.data/94.storage``, ``model.weights.h5``."""
+    if container == "keras-zip":
+        return name.endswith(".weights.h5")
     if not container.startswith("torch") or not name.endswith(_STORAGE_ENDINGS):
         return False
     folder, _, last = name.rpartition("/")

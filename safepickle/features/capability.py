@@ -12,7 +12,7 @@ from ..bytecode.trace import CHANGING, Call, Import, Ref, Trace
 from ..capabilities.capability import Capability
 from ..capabilities.sinks import KINDS
 from .highest import HighestOfFile
-from .knowledge import Knowledge
+from .knowledge import LOADING, Knowledge, loads_model
 
 _LOOKS = ("shell", "code", "url", "path", "host", "base64", "hex", "pickle", "bytecode")
 
@@ -88,15 +88,15 @@ class _Row(HighestOfFile):
         elif found.status == "unresolvable":
             self.raise_to("unresolvable_callee", novelty)
         else:
-            self._reaches(found, novelty, filled)
+            self._reaches(found, novelty, filled, loads_model(call))
             if found.unknown:
                 self.raise_to("unclear_callee", novelty)
         if found is None or not found.inert:
             self._live(call, novelty, filled)
 
-    def _reaches(self, found: Capability, novelty: float, filled: bool) -> None:
+    def _reaches(self, found: Capability, novelty: float, filled: bool, told: bool) -> None:
         for reach in found.reaches:
-            if reach.implicit and not filled:
+            if (reach.implicit and not filled) or (told and reach.kind in LOADING):
                 continue
             if reach.flows:
                 self.raise_to(f"flows_{reach.kind}", novelty)

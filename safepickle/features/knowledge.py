@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..bytecode.literals import MODEL
 from ..bytecode.trace import CARRIED, Call
 from ..capabilities.capability import Capability
 from ..capabilities.table import lookup
@@ -9,6 +10,9 @@ from .prevalence import Prevalence, called, calls_result
 
 TAME = 0.3
 """Most that a name can be new which was analysed and can do nothing but what it is handed can."""
+LOADING = frozenset(("deserialize", "import", "file"))
+"""What a loader does with a file that it is handed; of one that was read, the streams in it tell what becomes of it."""
+_PLAIN = frozenset(("none", "bool", "int"))
 _REMEMBERED = 8192
 
 
@@ -73,6 +77,15 @@ class Knowledge:
     def capability(self, name: str) -> Capability | None:
         """What the capability map has of a name; None for what was never analysed."""
         return lookup(name) if name else None
+
+
+def loads_model(call: Call) -> bool:
+    """Whether a call is handed a model file, all of which was understood, and nothing else that could be loaded."""
+    return (
+        bool(call.args)
+        and all(argument.looks == MODEL or argument.type in _PLAIN for argument in call.args)
+        and any(argument.looks == MODEL for argument in call.args)
+    )
 
 
 def is_function(call: Call, form: str = "") -> bool:

@@ -14,7 +14,7 @@ from ..capabilities.capability import Capability
 from ..capabilities.sinks import KINDS, sink_kind
 from .calls import LOOKS
 from .highest import Highest
-from .knowledge import Knowledge
+from .knowledge import LOADING, Knowledge, loads_model
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ class _Values(Highest):
             self.raise_to(f"opcode_{_opcode(call.opcode)}")
         if call.callee.kind in _CALLEES:
             self.raise_to(f"callee_{call.callee.kind}")
-        self._name(call.callee.name, self.knowledge.novelty_of_call(call), filled)
+        self._name(call.callee.name, self.knowledge.novelty_of_call(call), filled, loads_model(call))
         if self.knowledge.is_function(call):
             self.raise_to("function")
         self.raise_to("steps", float(len(call.callee.steps)))
         self._arguments(call)
         return tuple(self.values)
 
-    def _name(self, name: str, novelty: float, filled: bool) -> None:
+    def _name(self, name: str, novelty: float, filled: bool, told: bool = False) -> None:
         self.raise_to("novelty", novelty)
         self.raise_to("name_novelty", self.knowledge.novelty(name))
         self.raise_to("module_novelty", self.knowledge.novelty(name.rpartition(".")[0] + ".*"))
@@ -129,9 +129,9 @@ class _Values(Highest):
         if found is None:
             self.raise_to("unanalysed")
             return
-        self._capability(found, filled)
+        self._capability(found, filled, told)
 
-    def _capability(self, found: Capability, filled: bool) -> None:
+    def _capability(self, found: Capability, filled: bool, told: bool) -> None:
         for flag, holds in (
             ("inert", found.inert),
             ("unclear", found.unknown),
@@ -141,7 +141,7 @@ class _Values(Highest):
             if holds:
                 self.raise_to(flag)
         for reach in found.reaches:
-            if reach.implicit <= filled:
+            if reach.implicit <= filled and not (told and reach.kind in LOADING):
                 self.raise_to(f"{'flows' if reach.flows else 'reaches'}_{reach.kind}", 1.0 / (1 + reach.depth))
 
     def _arguments(self, call: Call) -> None:
