@@ -56,7 +56,7 @@ capabilities: build ## make the capability table again from source (downloads ab
 	$(BIN)/python -m pipelines.capabilities.figures --write
 
 test: build .dvc/private ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: build ## hold the machine against CPython's unpicklers (SEED=1 STREAMS=1000000 ORACLE=python3.13)
 	$(BIN)/python -m tests.bytecode.fuzz --seed $(SEED) --streams $(STREAMS) --oracle "$(ORACLE)"

@@ -22,6 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{built.name} is older than {source.name}: run `make build`, or delete it")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests begin first, so that no process is left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of whoever runs the tests must not change what they test."""

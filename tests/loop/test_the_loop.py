@@ -23,7 +23,7 @@ from pipelines import dataset
 from pipelines.assemble.stream import Assembler
 from tests.serving.served import ROOT, Served, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SMALL = {
     "synthesize": {
