@@ -51,7 +51,7 @@ understood, and is neither a pass nor an accusation.
 ## Out of scope
 
 * Files whose harm does not come from unpickling: hostile code in formats of other kinds (templates, ONNX custom
-  operators, Keras lambdas), exhaustion of memory or time by literals alone, poisoned weights.
+  operators), exhaustion of memory or time by literals alone, poisoned weights.
 * Proof of harmlessness. A callable that benign files use as well, with arguments that are data, looks benign here.
 * Judging people: a `suspicious` file may well be an unusual library.
 """

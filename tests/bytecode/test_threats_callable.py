@@ -530,7 +530,11 @@ RIGHT_ALREADY = frozenset(
      "a name by fromhex", "a name by unhexlify", "a name by base32", "a name by base85", "a name by ascii85",
      "a name by uu", "a name by rot13", "a name by hex codec", "a name by zlib codec", "a name by zlib",
      "a name by bz2", "a name by lzma", "a name by utf-16", "a name by to_bytes", "a name by struct",
-     "a name by struct.pack", "a name by __name__", "a name by translate", "a name by xor of numbers")
+     "a name by struct.pack", "a name by __name__", "a name by translate", "a name by xor of numbers",
+     "globals of a method", "__repr__ of a class made by type", "__eq__ of a class made by type",
+     "__del__ of a class made by type", "__set_name__ of a class made by type",
+     "__init_subclass__ of a class made by type", "__reduce__ of a class made by type",
+     "__hash__ of a class made by type", "a name by base64")
 )  # fmt: skip
 """Twins that the model judges right. The others have a right Trace too, and the model takes them for hostile for the
 mechanism alone, which no benign file has that it was trained on; one that it comes to judge right passes."""
