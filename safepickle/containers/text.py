@@ -6,9 +6,11 @@ Stable-Baselines3 stores what JSON cannot hold as ``{":serialized:": "<base64 of
 from __future__ import annotations
 
 from ..bytecode.opcodes import CODES
-from . import keras_config
+from . import json_program
 from .base64_text import decode_base64
+from .keras_config import KerasConfig
 from .pickle_walk import looks_like_pickle, surely_pickle
+from .skops_schema import SkopsSchema
 from .source import Source
 from .survey import NAME_LENGTH, member_name
 
@@ -51,6 +53,8 @@ _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
     (b'"class_name"', "json", "a configuration names classes and functions to build"),
 )
 """Marks of text that a framework runs or builds objects from: mark, container, why it matters."""
+_OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema}
+"""Programs in JSON that are read, by what stands in them."""
 
 
 def is_text(source: Source) -> bool:
@@ -84,8 +88,11 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
     if not source.partial:
         for key, literal in _strings(source, place, survey):
             _read_base64(key, literal, place, survey)
-    if _names_keras_object(source) and keras_config.read(source, place, survey):
-        return "keras-json"
+    for mark, kind in _OBJECTS.items():
+        if source.find(mark, 0, min(source.size, _MARKED_BYTES)) >= 0 and json_program.read(
+            kind, source, place, survey
+        ):
+            return f"{kind.step}-json"
     return _read_programs(source, place, survey) or "json"
 
 
@@ -95,10 +102,6 @@ def read_text(source: Source, place: Place, survey: Survey) -> str:
     if not container:
         survey.fail("unsupported-format", (*place, ("text", "")), 0, "text may be a program; it is not analysed")
     return container or "text"
-
-
-def _names_keras_object(source: Source) -> bool:
-    return source.find(b'"class_name"', 0, min(source.size, _MARKED_BYTES)) >= 0
 
 
 def _read_programs(source: Source, place: Place, survey: Survey) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zlib
 
-from . import keras_config, zip_layout
+from . import json_program, zip_layout
+from .keras_config import KerasConfig
 from .pickle_walk import surely_pickle
+from .skops_schema import SkopsSchema
 from .source import Source
 from .unpack import CHUNK_BYTES, Unpacker, drain, note_end
 from .zip_directory import (
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .survey import Survey
 
 _CODECS = {8: "deflate", 12: "bz2", 14: "lzma", 93: "zstd", 95: "xz"}
+_PROGRAMS: dict[str, type[json_program.JsonProgram]] = {"config.json": KerasConfig, "schema.json": SkopsSchema}
+"""Members that a framework builds a model from."""
 _SYMLINK = 0xA000
 _CHECKED_BYTES = 16 << 20
 """Pickles up to this size have their checksum compared."""
@@ -183,11 +187,12 @@ def _explore(data: Source, name: str, inside: Place, container: str, survey: Sur
             survey.explore(data, inside)
         return
     found = survey.explore(data, inside) if data.size else ""
-    if name == "config.json" and found != "keras-json":
-        # Keras reads it in encodings that nothing else expects JSON in
-        read = keras_config.read(data, inside, survey)
-        if not read and container == "keras-zip":
-            survey.fail("unsupported-format", (*inside, ("keras", "")), 0, "the configuration builds no model")
+    kind = _PROGRAMS.get(name)
+    if kind is not None and found != f"{kind.step}-json":
+        # frameworks read it in encodings that nothing else expects JSON in
+        read = json_program.read(kind, data, inside, survey)
+        if not read and container == f"{kind.step}-zip":
+            survey.fail("unsupported-format", (*inside, (kind.step, "")), 0, "it builds no model")
     if not found and zip_layout.is_named_pickle(name):
         survey.region(data, inside, "pickle")
 

@@ -7,13 +7,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _PROGRAMS = {
-    "skops-zip": "the schema names classes and functions to build; it is not analysed",
     "torch-package": "Python sources in it are executed",
     "nemo": "a configuration names classes to build",
 }
 """Layouts that carry code in members which nobody here reads, and why that matters."""
 
-MODELS = frozenset(("torch-zip", "torchscript-zip", "keras-zip", "sb3-zip", "npz"))
+MODELS = frozenset(("torch-zip", "torchscript-zip", "keras-zip", "skops-zip", "sb3-zip", "npz"))
 """Layouts of whole models, of which every part that a loader executes is read."""
 
 _STORAGE_ENDINGS = (*"0123456789", ".storage")
