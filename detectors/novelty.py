@@ -84,6 +84,8 @@ class AdaptiveScaler:
         """Widen the ranges to hold `row`."""
         low, high = self.low, self.high
         for index, value in enumerate(row):
+            if not value:  # as most are; every range holds it
+                continue
             squashed = math.copysign(math.log1p(abs(value)), value)
             if squashed > high[index]:
                 high[index] = squashed
@@ -95,6 +97,9 @@ class AdaptiveScaler:
         scaled = {}
         for index, value in enumerate(row):
             low, high = self.low[index], self.high[index]
+            if not value and not low:
+                scaled[index] = MARGIN
+                continue
             place = math.copysign(math.log1p(abs(value)), value) - low
             if 0.0 <= place <= high - low:
                 scaled[index] = MARGIN + (1.0 - 2.0 * MARGIN) * place / (high - low) if place else MARGIN

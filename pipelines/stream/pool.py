@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .. import dataset
 from ..canaries import canaries
 from ..params import load_params
 from ..split import load_all
+from .seen import Seen
 
 DISCLOSURE = Path(__file__).with_name("disclosure.csv")
 GENERATED = "generated"
@@ -32,7 +33,7 @@ CORE = ("GLOBAL REDUCE", "by OBJ")
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
     """Files by number.
 
@@ -53,6 +54,8 @@ class Pool:
     core
         Plain calls of each root sink. What the capability table starts from is known at all times, so every model
         learns from them; in other forms they are canaries.
+    seen
+        What was computed of files before.
     """
 
     traces: list[FileTrace]
@@ -64,6 +67,7 @@ class Pool:
     container: NDArray[np.str_]
     sha256: list[str]
     core: Rows
+    seen: Seen = field(default_factory=Seen)
 
 
 def load_pool() -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ BENIGN_A_PERIOD, MALICIOUS_A_PERIOD, DRIFT_PERIODS = 160, 40, 6
 LEARNED_BENIGN, LEARNED_MALICIOUS, KEPT_BENIGN, KEPT_MALICIOUS = 600, 180, 200, 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """Files to learn from at first, periods of files in the order they come, and old files that are kept aside.
 
@@ -30,6 +31,7 @@ class Stream:
     kept: Rows
 
 
+@functools.lru_cache(maxsize=1)
 def clock(pool: Pool, seed: int) -> Stream:
     """Malicious files come when a callable of theirs was first listed; benign ones are dealt at random by group."""
     chance = np.random.default_rng(seed)
@@ -46,6 +48,7 @@ def clock(pool: Pool, seed: int) -> Stream:
     return Stream("clock", learned, tuple(periods), kept)
 
 
+@functools.lru_cache(maxsize=1)
 def drift(pool: Pool, seed: int) -> Stream:
     """Old libraries and families are learned; each period brings new ones, which then stay."""
     chance = np.random.default_rng(1000 + seed)

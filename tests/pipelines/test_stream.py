@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detectors.advice import names_of
 from pipelines.stream.measures import Period, area, interval, measure
 from pipelines.stream.methods import METHODS
 from pipelines.stream.poison import ATTACKS, RATES
 from pipelines.stream.pool import disclosure, read_disclosure
 from pipelines.stream.report import write_report
+from pipelines.stream.seen import Seen
 from pipelines.stream.streams import STREAMS
+from safepickle.features import Knowledge, Prevalence, extract
 from safepickle.limits import DEFAULT_LIMITS
 from safepickle.scan import trace_bytes
 from tests.assemble import Assembler
@@ -54,6 +57,24 @@ def test_the_area_under_a_straight_line_is_its_mean_and_an_interval_holds_it() -
 def test_a_file_comes_when_the_first_of_its_callables_was_listed(module: str, name: str, date: str) -> None:
     data = Assembler(2).global_(module, name).text("x").tuple1().reduce().assemble()
     assert disclosure(trace_bytes(data, DEFAULT_LIMITS), read_disclosure()) == date
+
+
+def test_what_is_remembered_of_a_file_is_what_a_scan_would_see_whatever_is_usual() -> None:
+    files = [
+        trace_bytes(data, DEFAULT_LIMITS)
+        for data in (
+            Assembler(2).global_("lab.tools", "run").text("x").tuple1().reduce().assemble(),
+            Assembler(2).global_("lab.tools", "hand").global_("lab.other", "f").tuple1().reduce().assemble(),
+            Assembler(2).global_("os", "system").text("echo").tuple1().reduce().assemble(),
+        )
+    ]
+    seen = Seen()
+    for usual in ([], files[:1], files[1:], files, files[1:]):
+        knowledge = Knowledge(Prevalence.count([(f"{n}{place}", f) for n, f in enumerate(usual) for place in range(9)]))
+        for file in files:
+            view = seen.view(file, knowledge)
+            assert view.row == extract(file, knowledge)[0]
+            assert view.names == names_of(file, knowledge)
 
 
 def measured() -> dict[str, Any]:
