@@ -18,24 +18,39 @@ from safepickle.features import Knowledge
 from safepickle.features.prevalence import called
 
 NAMES = 96
-"""Names of a file that count: those whose hashes are least, so that it is the same ones in any order."""
-UNUSUAL = 0.8
-"""Novelty from which on a name counts: at most one group of benign files uses it, and it is not known to be tame."""
+"""Names of a file that count: those whose hashes are least, so that it is the same ones in any order. And as many
+habits."""
+HABITS = 1 << 32
+"""Numbers from which on they are of habits, below it of names."""
+UNUSUAL = 0.9
+"""Novelty from which on a name counts: no group of benign files uses it, and it is not known to be tame."""
 
 Names = frozenset[int]
 
 
 def names_of(trace: FileTrace, knowledge: Knowledge) -> list[int]:
-    """Numbers of the unusual names that a file imports and calls and of their unusual modules, rising."""
+    """Numbers of the unusual names that a file imports, of their modules, and of unusual calls, rising; then of habits.
+
+    Only what is imported is counted as a name among benign files, so of what is reached as an attribute only the call
+    is looked up. A habit is that functions of a package are called of which benign files use nothing: what files of
+    one family have in common that name another function each.
+    """
     found: set[str] = set()
+    habits: set[str] = set()
     for stream in trace.walk():
         for entry in stream.imports:
             found |= _levels(entry.name)
         for call in stream.calls:
             if call.callee.name:
-                found |= {called(call), *_levels(call.callee.name)}
-    unusual = (name for name in found if knowledge.novelty(name) >= UNUSUAL)
-    return sorted({crc32(name.encode("utf-8", "surrogatepass")) for name in unusual})[:NAMES]
+                found.add(called(call))
+            if call.callee.name and knowledge.is_function(call):
+                habits.add(call.callee.name.partition(".")[0] + ".**")
+    names, habits = ({name for name in words if knowledge.novelty(name) >= UNUSUAL} for words in (found, habits))
+    return [*_numbers(names), *(HABITS + number for number in _numbers(habits))]
+
+
+def _numbers(words: set[str]) -> list[int]:
+    return sorted({crc32(word.encode("utf-8", "surrogatepass")) for word in words})[:NAMES]
 
 
 def _levels(name: str) -> set[str]:

@@ -1,7 +1,8 @@
 """Drift of one stream of numbers: an adaptive window and a cumulative sum, whichever sees it first.
 
 The window (ADWIN) finds any change of the mean; the cumulative sum (Page-Hinkley) is quick about
-large ones. Both are River's, and both come back from JSON to the last bit.
+large ones. Both are River's. Streams of zeros and ones have a sum of their own (:mod:`.surge`), which is quicker
+still about what comes more often. All come back from JSON to the last bit.
 
 References
 ----------
@@ -19,6 +20,8 @@ from typing import Any
 from river.drift import PageHinkley
 from river.drift.adwin import ADWIN
 
+from .surge import Surge
+
 CLOCK = 4
 MINIMUM = 30
 SLACK = 0.1
@@ -29,7 +32,7 @@ SLACK = 0.1
 class Alarm:
     """A stream's mean has changed: from `before` (over `past` values) to `after` (over `recent` values).
 
-    `kind` is the test that saw it, ``adwin`` or ``page-hinkley``.
+    `kind` is the test that saw it, ``adwin``, ``page-hinkley`` or ``surge``.
     """
 
     stream: str
@@ -41,7 +44,7 @@ class Alarm:
 
 
 class DriftDetector:
-    """Two tests over one stream of numbers in [0, 1]; after an alarm both start anew.
+    """Tests over one stream of numbers in [0, 1]; after an alarm all start anew.
 
     River's ADWIN lives in compiled code and has no portable state, so the values of its window are kept and
     fed to a new one when a state is loaded. Their number is bounded: at `capacity` the older half is given up.
@@ -56,14 +59,24 @@ class DriftDetector:
         Of Page-Hinkley's cumulative sum, in units of the stream; None leaves that test out.
     capacity
         Values remembered at the most.
+    surge
+        What one value may add to the sum of :class:`~.surge.Surge`; None, for a stream of other numbers, leaves it out.
     """
 
-    def __init__(self, stream: str, delta: float = 0.002, threshold: float | None = 16.0, capacity: int = 2048) -> None:
+    def __init__(
+        self,
+        stream: str,
+        delta: float = 0.002,
+        threshold: float | None = 16.0,
+        capacity: int = 2048,
+        surge: float | None = None,
+    ) -> None:
         self.stream = stream
         self.delta = delta
         self.threshold = threshold
         self.capacity = capacity
         self.values: list[float] = []
+        self._surge = None if surge is None else Surge(surge)
         self._restart([])
 
     def update(self, value: float) -> Alarm | None:
@@ -80,6 +93,10 @@ class DriftDetector:
                 alarm = self._alarm("page-hinkley")
                 self._restart([])
                 return alarm
+        if self._surge is not None and self._surge.update(value):
+            alarm = self._alarm("surge")
+            self._restart([])
+            return alarm
         if len(self.values) >= self.capacity:
             self._rewind(self.values[-(self.capacity // 2) :])
         return None
@@ -87,9 +104,14 @@ class DriftDetector:
     def assume(self, values: list[float]) -> None:
         """Begin as if `values` had been seen, without an alarm."""
         self._rewind(list(values))
+        if self._surge is not None:
+            for value in values:
+                self._surge.update(value)
 
     def _restart(self, values: list[float]) -> None:
         self._sum = None if self.threshold is None else _page_hinkley(self.threshold)
+        if self._surge is not None:
+            self._surge.restart()
         self._rewind(values)
 
     def _rewind(self, values: list[float]) -> None:
@@ -108,6 +130,8 @@ class DriftDetector:
         flags = set(self.values) <= {0.0, 1.0}
         values = "".join("01"[int(value)] for value in self.values) if flags else list(self.values)
         state = {"delta": self.delta, "threshold": self.threshold, "capacity": self.capacity, "values": values}
+        if self._surge is not None:
+            state["surge"] = self._surge.to_state()
         return state if self._sum is None else {**state, "sum": _sum_state(self._sum)}
 
     @classmethod
@@ -115,6 +139,8 @@ class DriftDetector:
         """Read :meth:`to_state`'s values."""
         detector = cls(stream, state["delta"], state["threshold"], state["capacity"])
         detector._rewind([float(value) for value in state["values"]])
+        if "surge" in state:
+            detector._surge = Surge.from_state(state["surge"])
         if detector._sum is not None:
             _restore_sum(detector._sum, state["sum"])
         return detector

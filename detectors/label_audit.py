@@ -2,7 +2,8 @@
 
 An audit accuses nobody: people are asked about what the model finds hard, so they contradict it, each about as often
 as the others. Who contradicts it far more often, clears what its floor calls malicious, or labels copies of one file
-over and over, stands out.
+over and over, stands out. So does who never contradicts it but picks what it is nearly wrong about: wrong labels that
+creep up on a threshold agree with the model, and it is the scores that give them away.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import median
 
-from scipy.stats import binom
+from scipy.stats import binom, mannwhitneyu
 
 SIGNIFICANCE = 0.01
+PICKED = 0.001
+"""Significance from which on the scores of somebody's files are other than those of the others' files."""
 LEAST = 5
 COPIES = 0.5
 GUARDED = 2
@@ -31,6 +35,8 @@ class AuditedLabel:
         Whether the model flagged the file, and whether its floor alone made it malicious.
     shape
         Near copies have the same.
+    score
+        The model's, None without one.
     """
 
     person: str
@@ -38,6 +44,7 @@ class AuditedLabel:
     flagged: bool
     guarded: bool
     shape: str
+    score: float | None = None
 
     @property
     def contradicts(self) -> bool:
@@ -92,6 +99,22 @@ def _source(person: str, own: Sequence[AuditedLabel], others: Sequence[AuditedLa
             usual = (rest + 1) / (len(others) + 2)
             if binom.sf(count - 1, len(own), usual) < SIGNIFICANCE:
                 suspicions.append(f"{what} in {count} of {len(own)} labels, others in {rest} of {len(others)}")
+    suspicions += [_picked(own, others, label) for label in ("benign", "malicious")]
     if len(own) >= LEAST and others and copies >= COPIES * len(own) and contradictions >= COPIES * len(own):
         suspicions.append(f"{copies} of {len(own)} labels are for near copies of one file")
-    return Source(person, len(own), contradictions, len(cleared), guarded, copies, tuple(suspicions))
+    return Source(person, len(own), contradictions, len(cleared), guarded, copies, tuple(filter(None, suspicions)))
+
+
+def _picked(own: Sequence[AuditedLabel], others: Sequence[AuditedLabel], label: str) -> str:
+    """What is said of one whose files of this label score nearer to the other label than those of the others."""
+    mine, theirs = (
+        [given.score for given in labels if given.label == label and given.score is not None]
+        for labels in (own, others)
+    )
+    if min(len(mine), len(theirs)) < LEAST:
+        return ""
+    side = "greater" if label == "benign" else "less"
+    if mannwhitneyu(mine, theirs, alternative=side).pvalue >= PICKED:
+        return ""
+    word = "higher" if label == "benign" else "lower"
+    return f"calls {label} what scores {word} (median {median(mine):.3g}) than what others do ({median(theirs):.3g})"

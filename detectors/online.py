@@ -15,7 +15,7 @@ from .drift import Alarm, DriftDetector
 from .novelty import Novelty, Recent
 from .suspicion import Example, Suspicion
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 EXAMPLES = 5
 KNOWN_SCORES = 100
 CREDIBLE = 0.05
@@ -27,7 +27,8 @@ REOPENED = 250
 ABSENT = 200
 """Scans that a container or library which turns up later is known to have been absent from, at the most."""
 KINDS = {"container": 12, "library": 24}
-"""Containers and libraries that have a rate of their own under watch."""
+"""Containers and libraries that have a rate of their own under watch; a new one takes the place of that seen longest
+ago."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +104,10 @@ STREAMS: dict[str, Value] = {
     "credibility": lambda event, novelty, credibility: credibility,
 }
 """Streams under watch: name -> value of a scan from it, its novelty and credibility; None where it has none."""
+
+
+COUNTED = ("flagged", "incomplete")
+"""Those that are zeros and ones."""
 
 
 class OnlineLearner:
@@ -193,11 +198,9 @@ class OnlineLearner:
         values = {name: value_of(event, novelty, credibility) for name, value_of in STREAMS.items()}
         for kind, most in KINDS.items():
             own = f"{kind}:{getattr(event, kind)}"
+            if getattr(event, kind):
+                self._seen(kind, own, most)
             known = [name for name in self.detectors if name.startswith(kind + ":")]
-            if getattr(event, kind) and own not in self.detectors and len(known) < most:
-                self.detectors[own] = _detector(own)
-                self.detectors[own].assume([0.0] * min(self.scans, ABSENT))
-                known.append(own)
             values.update({name: float(name == own) for name in known})
         alarms = []
         for name, value in values.items():
@@ -209,6 +212,18 @@ class OnlineLearner:
             if alarm is not None:
                 alarms.append(alarm)
         return alarms
+
+    def _seen(self, kind: str, own: str, most: int) -> None:
+        """Watch the rate of a container or library; those under watch are in the order in which they were last seen."""
+        detector = self.detectors.pop(own, None)
+        known = [name for name in self.detectors if name.startswith(kind + ":")]
+        if detector is None:
+            detector = _detector(own)
+            detector.assume([0.0] * min(self.scans, ABSENT))
+            for name in known[: max(0, len(known) + 1 - most)]:
+                del self.detectors[name]
+                self.recent.pop(name, None)
+        self.detectors[own] = detector
 
     def to_state(self) -> dict[str, Any]:
         """The whole state as JSON values; equal histories give equal states."""
@@ -257,5 +272,5 @@ class OnlineLearner:
 def _detector(stream: str) -> DriftDetector:
     if ":" in stream:
         # Many streams are watched at once: each may cry wolf less often.
-        return DriftDetector(stream, delta=0.0001, threshold=None, capacity=1024)
-    return DriftDetector(stream)
+        return DriftDetector(stream, delta=0.0001, threshold=None, capacity=1024, surge=1.0)
+    return DriftDetector(stream, surge=2.0 if stream in COUNTED else None)

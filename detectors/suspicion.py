@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
 
-from .advice import NO_ADVICE, Advice, Names
+from .advice import HABITS, NO_ADVICE, Advice, Names
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +31,8 @@ ANCHORS = 384
 PER_PERSON = 200
 MARGIN = 1.0
 """Log odds between what benign files reach and what raises a file."""
+HABIT = 2.0
+"""What a habit is worth beside a name: the same label says more of what files have in common than of one name."""
 RARE = 0.05
 """Share of the anchors up to which a name is not a common one."""
 
@@ -97,7 +99,7 @@ class Suspicion:
         y = np.array([1.0] * len(bad) + [0.0] * (len(good) + len(learned)))
         weight = np.array([1.0] * (len(bad) + len(good)) + [self.anchor_weight] * len(learned))
         found = fit_weights(_table(points, keys), y, weight, self.shrink)
-        weights = {key: float(value) for key, value in zip(keys, found[:-1], strict=True) if value > 1e-6}
+        weights = {key: _worth(key) * float(value) for key, value in zip(keys, found[:-1], strict=True) if value > 1e-6}
         advice = Advice(weights, float(found[-1]), 1.0)
         reached = max((advice.odds(names) for names in (*held, *good)), default=-MARGIN)
         advice.cut = max(self.least, float(expit(reached + MARGIN)))
@@ -179,4 +181,9 @@ def _table(points: Sequence[Names], keys: Sequence[int]) -> csr_matrix:
     places = {key: place for place, key in enumerate(keys)}
     cells = [(row, places[name]) for row, names in enumerate(points) for name in sorted(names) if name in places]
     rows, columns = [row for row, _ in cells], [column for _, column in cells]
-    return csr_matrix((np.ones(len(cells)), (rows, columns)), shape=(len(points), len(keys)), dtype=np.float64)
+    values = [_worth(keys[column]) for column in columns]
+    return csr_matrix((values, (rows, columns)), shape=(len(points), len(keys)), dtype=np.float64)
+
+
+def _worth(key: int) -> float:
+    return HABIT if key >= HABITS else 1.0

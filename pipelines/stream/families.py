@@ -15,7 +15,6 @@ from .pool import Pool, Rows, by_family
 from .streams import OLD_FAMILIES, Stream
 
 ENOUGH, LABELS, LEAST, MOST = 0.9, 10, 12, 40
-RETRAINED = 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def new_families(pool: Pool, stream: Stream, seed: int) -> list[Family]:
     for row in stream.learned[~pool.malicious[stream.learned]]:
         learner.learn(event(pool, model, int(row), 0.0))
     anchors = dict(learner.suspicion.anchors)
-    found, trained = [], 0
+    found = []
     bad = np.setdiff1d(np.flatnonzero(pool.malicious), pool.core)
     for name, rows in by_family(pool, bad).items():
         if name in OLD_FAMILIES or len(rows) < LEAST:
@@ -74,8 +73,7 @@ def new_families(pool: Pool, stream: Stream, seed: int) -> list[Family]:
         learner.suspicion.anchors = dict(anchors)
         advised = [_recall(pool, model, learner, rows, number) for number in range(1, LABELS + 1)]
         retrained = -1.0
-        if max(advised) < ENOUGH and trained < RETRAINED:
-            trained += 1
+        if max(advised) < ENOUGH:
             retrained = _retrained(pool, stream, model, learner, rows, seed)
         found.append(Family(name, len(rows), before, tuple(advised), retrained))
     return found

@@ -188,6 +188,7 @@ def _audited(pool: Pool, model: Model, given: Given) -> list[AuditedLabel]:
             bool(score >= model.suspicious),
             bool(score >= model.malicious),
             " ".join(map(str, model.names(int(row)))) or str(row),
+            float(score),
         )
         for row, label, person, score in zip(given.rows, given.said, given.persons, scores, strict=True)
     ]

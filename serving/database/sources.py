@@ -19,13 +19,15 @@ def audited_labels(connection: Connection) -> list[AuditedLabel]:
     """Every label that was given and not taken back, with what the model said of the file then."""
     taken = sa.select(Label.retracts).where(Label.retracts.is_not(None))
     query = (
-        sa.select(Label.author, Label.label, Label.guarded, Label.sha256, Scan.verdict, Scan.shape)
+        sa.select(Label.author, Label.label, Label.guarded, Label.sha256, Scan.verdict, Scan.shape, Scan.score)
         .join(Scan, Scan.id == Label.scan_id)
         .where(Label.label.in_(LABELS), Label.id.not_in(taken))
         .order_by(Label.id)
     )
     return [
-        AuditedLabel(row.author, row.label, row.verdict in FLAGGED, bool(row.guarded), row.shape or row.sha256)
+        AuditedLabel(
+            row.author, row.label, row.verdict in FLAGGED, bool(row.guarded), row.shape or row.sha256, row.score
+        )
         for row in connection.execute(query)
     ]
 

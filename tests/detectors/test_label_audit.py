@@ -51,3 +51,40 @@ def test_an_opinion_of_unsure_contradicts_nobody() -> None:
 
 def test_the_same_name_in_other_letters_is_the_same_person() -> None:
     assert len(audit([*given("Ann", 1, "benign", False), *given("ann", 1, "benign", False)])) == 1
+
+
+def scored(person: str, label: str, *scores: float) -> list[AuditedLabel]:
+    return [AuditedLabel(person, label, score >= 0.5, False, f"{person}{score}", score) for score in scores]
+
+
+HONEST = [
+    label
+    for person in ("ann", "cleo")
+    for label in (*scored(person, "benign", *(place / 200 for place in range(40))),
+                  *scored(person, "malicious", *(0.6 + place / 100 for place in range(40))))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "scores", "word"),
+    [
+        ("benign", [0.3 + place / 100 for place in range(10)], "calls benign what scores higher"),
+        ("malicious", [0.5 + place / 1000 for place in range(10)], "calls malicious what scores lower"),
+    ],
+)
+def test_who_never_contradicts_the_model_but_picks_what_it_is_nearly_wrong_about_stands_out(
+    label: str, scores: list[float], word: str
+) -> None:
+    first, *others = audit([*HONEST, *scored("mallory", label, *scores)])
+    assert first.person == "mallory"
+    assert first.contradictions == 0
+    assert [word in reason for reason in first.suspicions] == [True]
+    assert not any(other.suspicions for other in others)
+
+
+def test_scores_like_those_of_the_others_do_not_stand_out() -> None:
+    assert suspected([*HONEST, *scored("ben", "benign", *(place / 50 for place in range(10)))]) == frozenset()
+
+
+def test_too_few_labels_tell_nothing_of_their_scores() -> None:
+    assert suspected([*HONEST, *scored("mallory", "benign", 0.4, 0.41, 0.42, 0.43)]) == frozenset()

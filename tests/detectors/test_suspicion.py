@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from detectors.advice import NO_ADVICE, Advice, names_of
+from detectors.advice import HABITS, NO_ADVICE, Advice, names_of
 from detectors.suspicion import EXAMPLES, PER_PERSON, Example, Suspicion
 from safepickle.bytecode.trace import FileTrace
 from safepickle.features import Knowledge, Prevalence
@@ -115,15 +115,40 @@ def test_advice_that_could_lower_or_is_damaged_is_refused(weights: list[object])
         Advice.from_state({"weights": weights, "bias": -1.0, "cut": 0.9})
 
 
-def test_the_numbers_of_a_file_are_those_of_its_unusual_callables_and_modules() -> None:
-    def file(name: str) -> FileTrace:
-        data = Assembler(2).global_("lab.tools", name).text("x").tuple1().reduce().assemble()
-        return trace_bytes(data, DEFAULT_LIMITS)
+def calling(name: str) -> FileTrace:
+    data = Assembler(2).global_("lab.tools", name).text("x").tuple1().reduce().assemble()
+    return trace_bytes(data, DEFAULT_LIMITS)
 
+
+def test_the_numbers_of_a_file_are_those_of_unusual_callables_their_modules_and_called_packages() -> None:
     nothing_known = Knowledge(Prevalence({}, 0))
-    first, second = (set(names_of(file(name), nothing_known)) for name in ("run", "go"))
-    assert len(first) == len(second) == 3, "the name, a call of it, its module"
-    assert len(first & second) == 1
-    known = Knowledge(Prevalence.count([(f"group {number}", file("run")) for number in range(5)]))
-    assert names_of(file("run"), known) == []
-    assert set(names_of(file("go"), known)) == second - first
+    first, second = (set(names_of(calling(name), nothing_known)) for name in ("run", "go"))
+    assert len(first) == len(second) == 4, "the name, a call of it, its module, its package"
+    assert len(first & second) == 2
+    assert len({number for number in first & second if number >= HABITS}) == 1
+    known = Knowledge(Prevalence.count([(f"group {number}", calling("run")) for number in range(5)]))
+    assert names_of(calling("run"), known) == []
+    assert set(names_of(calling("go"), known)) == second - first
+
+
+def test_a_name_that_one_group_of_benign_files_uses_tells_nothing() -> None:
+    known = Knowledge(Prevalence.count([("group", calling("run"))]))
+    assert names_of(calling("run"), known) == []
+
+
+def test_an_attribute_of_something_usual_is_no_unusual_name() -> None:
+    def joins(value: str) -> FileTrace:
+        stream = Assembler(2).global_("builtins", "getattr").text("").text("join").tuple2().reduce()
+        return trace_bytes(stream.text(value).tuple1().reduce().assemble(), DEFAULT_LIMITS)
+
+    known = Knowledge(Prevalence.count([(f"group {number}", joins("a")) for number in range(5)]))
+    assert names_of(joins("b"), known) == []
+
+
+def test_labels_for_a_package_that_no_benign_file_uses_reach_its_other_functions() -> None:
+    nothing_known = Knowledge(Prevalence({}, 0))
+    suspicion = anchored()
+    for name in ("run", "go"):
+        suspicion.teach(name, Example("malicious", "ann", frozenset(names_of(calling(name), nothing_known))))
+    assert suspicion.advice.raises(names_of(calling("another"), nothing_known))
+    assert not any(suspicion.advice.raises(names) for names in suspicion.anchors.values())

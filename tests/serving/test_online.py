@@ -206,6 +206,20 @@ def test_no_more_containers_and_libraries_are_watched_than_there_is_room_for() -
     assert len(learner.detectors) == len(online.STREAMS) + sum(online.KINDS.values())
 
 
+def test_a_new_library_takes_the_place_of_the_one_seen_longest_ago_and_its_rise_is_noticed() -> None:
+    learner = OnlineLearner()
+    for number in range(300):
+        feed(learner, told(1, number, library=("old", f"rare{number // 2 % 40}")[number % 2]))
+    watched = {name for name in learner.detectors if name.startswith("library:")}
+    assert "library:old" in watched
+    assert len(watched) == online.KINDS["library"]
+    streams: set[str] = set()
+    for number in range(50):
+        (lesson,) = feed(learner, told(1, 1000 + number, library=("old", "new")[number % 2]))
+        streams |= {alarm.stream for alarm in lesson.alarms}
+    assert "library:new" in streams
+
+
 def test_each_of_the_two_tests_sees_a_jump_and_the_sum_sees_it_first() -> None:
     calm = [0.1 * (place % 2) for place in range(400)]
     seen = {}
