@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
+from detectors.advice import Names
 from detectors.label_audit import AuditedLabel, audit, suspected
 from detectors.labelling import Said, standing
 from detectors.online import OnlineLearner
@@ -150,17 +152,34 @@ def _taught(
 ) -> tuple[Model, Model, OnlineLearner, Given]:
     """What is learned from labels: the retrained model, what the gate leaves serving, the learner, what stood."""
     stood = stands(pool, model, given)
-    after = Model(pool, stream.learned, truth(pool, stream.learned), stood.rows, stood.said, setting.seed)
-    settle(pool, stream, model, after)
+    after = _retrained(pool, stream, setting.seed, tuple(map(int, stood.rows)), tuple(map(int, stood.said)))
     learner = OnlineLearner()
-    for row in kept(pool, stream)[0]:
-        learner.learn(event(pool, model, int(row), 0.0))
+    learner.suspicion.anchors = dict(_anchors(pool, stream, setting.seed))
     for row, label, person in zip(map(int, stood.rows), stood.said, stood.persons, strict=True):
         word = "malicious" if label else "benign"
         learner.suspicion.examples[pool.sha256[row]] = Example(word, person, frozenset(model.names(row)))
     teach(pool, model, learner, stood.rows[-1:], stood.said[-1:])
     passed = gate(pool, stream, model, model, after, setting)
     return after, after if passed else model, learner, stood
+
+
+@functools.lru_cache(maxsize=4)
+def _retrained(pool: Pool, stream: Stream, seed: int, rows: tuple[int, ...], said: tuple[int, ...]) -> Model:
+    """Several attacks leave the same labels standing."""
+    after = Model(
+        pool, stream.learned, truth(pool, stream.learned), np.array(rows, np.intp), np.array(said, np.intp), seed
+    )
+    settle(pool, stream, first_model(pool, stream, seed), after)
+    return after
+
+
+@functools.lru_cache(maxsize=1)
+def _anchors(pool: Pool, stream: Stream, seed: int) -> dict[str, Names]:
+    """What is learned of the benign files kept aside before anybody gives a label."""
+    learner, model = OnlineLearner(), first_model(pool, stream, seed)
+    for row in kept(pool, stream)[0]:
+        learner.learn(event(pool, model, int(row), 0.0))
+    return learner.suspicion.anchors
 
 
 def stands(pool: Pool, model: Model, given: Given) -> Given:
