@@ -55,9 +55,11 @@ def looks_like(text: str) -> str:
         return "code"
     if _is_path(head):
         return "path"
+    if not _printable(head):
+        return "binary"
     if _is_shell(head):
         return "shell"
-    return _encoded(head) or ("text" if _printable(head) else "binary")
+    return _encoded(head) or "text"
 
 
 def looks_like_bytes(data: bytes | bytearray) -> str:
@@ -140,7 +142,7 @@ def _is_path(text: str) -> bool:
 
 def _is_shell(text: str) -> bool:
     words = text.split(None, 6)
-    if not words or not _printable(text):
+    if not words:
         return False
     command = words[0].rsplit("/", 1)[-1]
     if not command or not all(letter.isalnum() or letter in "-_.+" for letter in command) or len(command) > 24:

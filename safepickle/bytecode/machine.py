@@ -76,6 +76,11 @@ MANY = cython.declare(cython.int, 8)
 SHARED = cython.declare(cython.int, 16)
 CARRIER = cython.declare(cython.int, 32)
 
+# Flags of imports: names in `foldable`, `makers` and `carriers`.
+FOLDED_NAME = cython.declare(cython.int, 1)
+MAKER_NAME = cython.declare(cython.int, 2)
+CARRIER_NAME = cython.declare(cython.int, 4)
+
 BINARY = cython.declare(cython.int, len(CLASSES) + CLASSES.index("binary"))
 """Number of the class of bytes that are no text; those of strings come before those of bytes."""
 
@@ -83,6 +88,11 @@ BINARY = cython.declare(cython.int, len(CLASSES) + CLASSES.index("binary"))
 BUILT, DROPPED, RETURNED, STORED, USED = 1, 2, 4, 8, 16
 RESULT_USES = ((BUILT, "built"), (DROPPED, "dropped"), (RETURNED, "returned"), (STORED, "stored"), (USED, "used"))
 
+FIRST_MEMO = cython.declare(cython.longlong, 64)
+"""Memo entries for which there is room from the beginning."""
+MET = cython.declare(cython.int, 64)
+MET_WIDTH = cython.declare(cython.int, 64)
+"""Call shapes that were met last and are looked up at once, and numbers that each of them takes."""
 KEPT = cython.declare(cython.int, 24)
 """Items of one container that are remembered; of further ones only callables."""
 KEPT_CALLABLES = cython.declare(cython.int, 48)
@@ -129,6 +139,11 @@ def _numbers(size: cython.longlong, kind="i"):
     return [0] * size
 
 
+def _apart(numbers):
+    """What was a part of the one array that a machine begins with, as an array of its own, which can grow."""
+    return array("i", bytes(numbers)) if cython.compiled else numbers
+
+
 def _lengthen(numbers, size: cython.longlong):
     """Append zeros up to `size` in place: large arrays are moved by the kernel rather than copied."""
     if cython.compiled:
@@ -138,6 +153,9 @@ def _lengthen(numbers, size: cython.longlong):
             missing -= 65_536
     else:
         numbers.extend([0] * (size - len(numbers)))
+
+
+_NO_FAR = _numbers(0, "q")
 
 
 @cython.cfunc
@@ -247,8 +265,7 @@ class Machine:
     foldable = cython.declare(object)
     carriers = cython.declare(object)
     makers = cython.declare(object)
-    foldable_imports = cython.declare(set)
-    maker_imports = cython.declare(set)
+    import_flags = cython.declare(bytearray)
     made = cython.declare(cython.bint)
     planted = cython.declare(dict)
     objects = cython.declare(list, visibility="readonly")
@@ -268,11 +285,14 @@ class Machine:
     key_store = cython.declare(object)
     key_size = cython.declare(cython.longlong)
     key_count = cython.declare(cython.longlong)
+    met = cython.declare("int[::1]")
+    met_none = cython.declare(cython.bint)
     words = cython.declare(dict)
     looks = cython.declare(dict)
+    read_last = cython.declare(cython.int)
+    literal_last = cython.declare(object)
     long_names = cython.declare(dict)
     extensions = cython.declare(dict)
-    carrier_imports = cython.declare(set)
     has_carriers = cython.declare(cython.bint)
     folded = cython.declare(cython.longlong)
     room = cython.declare(cython.longlong)
@@ -295,7 +315,7 @@ class Machine:
     def __init__(self, data, start, end, limits, deadline, splice=None, fold=None,
                  foldable=frozenset(), carriers=frozenset(), makers=frozenset()):  # fmt: skip
         self.data = data
-        self.buffer = memoryview(data)
+        self.buffer = data if type(data) is bytes else memoryview(data)
         self.touched = getattr(data, "touched", None)  # of a map; what is read of `buffer` it does not see
         self.told = start
         self.start = start
@@ -315,33 +335,40 @@ class Machine:
         self.foldable = foldable
         self.carriers = carriers
         self.makers = makers
-        self.foldable_imports = set()
-        self.maker_imports = set()
+        self.import_flags = bytearray()
         self.made = False
         self.planted = {}
+        room: cython.int[::1] = _numbers(640)  # one array for what every stream needs; what grows gets its own
+        self.counts = room[0:256]
         self.stack_size = 128
-        self.stack_store = self.stack = _numbers(self.stack_size)
+        self.stack_store = None
+        self.stack = room[256:384]
         self.sp = 0
         self.mark_size = 32
-        self.marks_store = self.marks = _numbers(self.mark_size)
+        self.marks_store = None
+        self.marks = room[384:416]
         self.mp = 0
         self.fence = 0
         self.memo_size = 0
-        self.memo_store = self.memo = _numbers(0)
+        self.memo_store = None
+        self.memo = room[416:480]
         self.memo_count = 0
         self.sparse_memo = {}
         self.huge_keys = {}
         self.node_size = 32
-        self.node_first_store = self.node_first = _numbers(self.node_size)
-        self.node_meta_store = self.node_meta = _numbers(self.node_size)
+        self.node_first_store = None
+        self.node_first = room[480:512]
+        self.node_meta_store = None
+        self.node_meta = room[512:544]
         self.nodes = 0
         self.item_size = 64
-        self.items_store = self.items = _numbers(self.item_size)
+        self.items_store = None
+        self.items = room[544:608]
         self.item_count = 0
         self.far_size = 0
-        self.far_store = self.far = _numbers(0, "q")
+        self.far_store = None
+        self.far = _NO_FAR
         self.far_count = 0
-        self.counts = _numbers(256)
         self.objects = []
         self.imports = []
         self.import_ids = {}
@@ -351,16 +378,21 @@ class Machine:
         self.literals = []
         self.encoded = []
         self.site_size = 16
-        self.site_counts_store = self.site_counts = _numbers(self.site_size)
-        self.site_uses_store = self.site_uses = _numbers(self.site_size)
+        self.site_counts_store = None
+        self.site_counts = room[608:624]
+        self.site_uses_store = None
+        self.site_uses = room[624:640]
         self.key_size = 64
         self.key_store = self.key = _numbers(self.key_size)
         self.key_count = 0
+        self.met = room[0:0]
+        self.met_none = True
         self.words = {}
         self.looks = {}
+        self.read_last = UNSET
+        self.literal_last = None
         self.long_names = {}
         self.extensions = {}
-        self.carrier_imports = set()
         self.has_carriers = False
         self.folded = 0
         self.room = 0
@@ -431,7 +463,12 @@ class Machine:
     @property
     def opcode_counts(self):
         """Executions of each opcode code, as a dict without zeros."""
-        return {code: self.counts[code] for code in range(256) if self.counts[code]}
+        code: cython.int
+        found = {}
+        for code in range(256):
+            if self.counts[code] != 0:
+                found[code] = self.counts[code]
+        return found
 
     @cython.cfunc
     def _loop(self) -> cython.void:
@@ -790,6 +827,8 @@ class Machine:
         size: cython.longlong = min(_next_size(self.stack_size, self.stack_size + 1), self.max_stack)
         if self.sp >= size - 4 or not self._claim(4 * (size - self.stack_size)):
             raise Stop("budget:stack", -1)
+        if self.stack_store is None:
+            self.stack_store = _apart(self.stack)
         self.stack = None  # an array that lends its memory out cannot grow
         _lengthen(self.stack_store, size)
         self.stack = self.stack_store
@@ -800,6 +839,8 @@ class Machine:
         size: cython.longlong = min(_next_size(self.mark_size, self.mark_size + 1), self.max_stack)
         if self.mp >= size or not self._claim(4 * (size - self.mark_size)):
             raise Stop("budget:stack", -1)
+        if self.marks_store is None:
+            self.marks_store = _apart(self.marks)
         self.marks = None
         _lengthen(self.marks_store, size)
         self.marks = self.marks_store
@@ -840,13 +881,16 @@ class Machine:
             self.note("budget:memo", self.opcode_at)
             return
         if key >= self.memo_size and key <= 2 * self.memo_count + 64:
-            size = _next_size(max(self.memo_size, 64), key + 1)
+            size = _next_size(max(self.memo_size, FIRST_MEMO), key + 1)
             if not self._claim(4 * (size - self.memo_size)):
                 self.note("budget:memo", self.opcode_at)
                 return
-            self.memo = None
-            _lengthen(self.memo_store, size)
-            self.memo = self.memo_store
+            if size > FIRST_MEMO:
+                if self.memo_store is None:
+                    self.memo_store = _apart(self.memo)
+                self.memo = None
+                _lengthen(self.memo_store, size)
+                self.memo = self.memo_store
             for i in range(self.memo_size, size):
                 self.memo[i] = UNSET
             self.memo_size = size
@@ -927,6 +971,8 @@ class Machine:
             if self.far_count >= PAYLOAD_MAX or not self._claim(8 * (size - self.far_size)):
                 self.note("budget:nodes", self.opcode_at)
                 return UNKNOWN_SCALAR
+            if self.far_store is None:
+                self.far_store = _numbers(0, "q")
             self.far = None
             _lengthen(self.far_store, size)
             self.far = self.far_store
@@ -1105,6 +1151,9 @@ class Machine:
                 self.max_nodes = index
                 self.note("budget:nodes", self.opcode_at)
                 return UNKNOWN_SCALAR
+            if self.node_first_store is None:
+                self.node_first_store = _apart(self.node_first)
+                self.node_meta_store = _apart(self.node_meta)
             self.node_first = None
             self.node_meta = None
             _lengthen(self.node_first_store, size)
@@ -1147,6 +1196,8 @@ class Machine:
             if not self._claim(4 * (size - self.item_size)):
                 self.note("budget:nodes", self.opcode_at)
                 return False
+            if self.items_store is None:
+                self.items_store = _apart(self.items)
             self.items = None
             _lengthen(self.items_store, size)
             self.items = self.items_store
@@ -1251,7 +1302,7 @@ class Machine:
         """Whether a value is, or was made of, a class whose instances are followed by raw bytes."""
         tag: cython.int = value & 7
         if tag == GLOBAL:
-            return (value >> 3) in self.carrier_imports
+            return self.import_flags[value >> 3] & CARRIER_NAME != 0
         if tag == NODE:
             return self._flags(value) & CARRIER != 0
         return tag == OBJECT and self.callee_name(value) in self.carriers
@@ -1347,13 +1398,13 @@ class Machine:
             resolved = canonical(module, name) if known else ""
             written = f"{module if module is not None else '?'} {name if name is not None else '?'}"
             self.imports.append([resolved, written, opcode, self.opcode_at, 0, computed])
-            if resolved in self.carriers:
-                self.carrier_imports.add(index)
-                self.has_carriers = True
-            if resolved in self.foldable:
-                self.foldable_imports.add(index)
+            flags: cython.int = FOLDED_NAME if resolved in self.foldable else 0
             if resolved in self.makers:
-                self.maker_imports.add(index)
+                flags |= MAKER_NAME
+            if resolved in self.carriers:
+                flags |= CARRIER_NAME
+                self.has_carriers = True
+            self.import_flags.append(flags)
         self.imports[index][4] += 1
         return cython.cast(cython.int, (index << 3) | GLOBAL)
 
@@ -1536,8 +1587,14 @@ class Machine:
         self._key_identity(callee)
         if self.work <= self.max_work:
             self._key_shape(arguments, 2)
+            known = self._met()
+            if known >= 0:
+                self.site_counts[known] += 1
+                return known
             shape = self._key_so_far(self.key_count)
             index = self.call_ids.get(shape)
+            if index is not None:
+                self._remember(index)
         if index is None:
             if shape is None or len(self.calls) >= self.max_calls:
                 self.note("budget:calls", self.opcode_at)
@@ -1556,12 +1613,55 @@ class Machine:
         self.site_counts[known] += 1
         return known
 
+    # Most calls are like one of those shortly before them, and to look among these takes no object.
+
+    @cython.cfunc
+    def _place(self) -> cython.longlong:
+        """Where in `met` the key would be; -1 where it is too long, and where nothing is compiled."""
+        mixed: cython.uint = 0
+        i: cython.longlong
+        if not cython.compiled or self.key_count > MET_WIDTH - 2:
+            return -1
+        for i in range(self.key_count):
+            mixed = mixed * 31 + cython.cast(cython.uint, self.key[i])
+        return (mixed ^ (mixed >> 15)) % MET * MET_WIDTH
+
+    @cython.cfunc
+    def _met(self) -> cython.longlong:
+        """Index of the call site that has the key, if it is among those met last; else -1."""
+        at: cython.longlong = self._place()
+        i: cython.longlong
+        if at < 0 or self.met_none or self.met[at] != self.key_count:
+            return -1
+        for i in range(self.key_count):
+            if self.met[at + 2 + i] != self.key[i]:
+                return -1
+        return self.met[at + 1]
+
+    @cython.cfunc
+    def _remember(self, index: cython.longlong) -> cython.void:
+        """The key is that of a call site which was met again."""
+        at: cython.longlong = self._place()
+        i: cython.longlong
+        if at < 0:
+            return
+        if self.met_none:
+            self.met = _numbers(MET * MET_WIDTH)
+            self.met_none = False
+        self.met[at] = cython.cast(cython.int, self.key_count)
+        self.met[at + 1] = cython.cast(cython.int, index)
+        for i in range(self.key_count):
+            self.met[at + 2 + i] = self.key[i]
+
     @cython.cfunc
     def _count_site(self) -> cython.void:
         """Make room for what is counted of the call site that was found last."""
         size: cython.longlong
         if len(self.calls) > self.site_size:
             size = _next_size(self.site_size, len(self.calls))
+            if self.site_counts_store is None:
+                self.site_counts_store = _apart(self.site_counts)
+                self.site_uses_store = _apart(self.site_uses)
             self.site_counts = None
             self.site_uses = None
             _lengthen(self.site_counts_store, size)
@@ -1736,11 +1836,11 @@ class Machine:
         """Whether a call may have a known value, or make other calls."""
         tag: cython.int = callee & 7
         if tag == GLOBAL:
-            index = callee >> 3
-            if index in self.maker_imports:
+            flags: cython.int = self.import_flags[callee >> 3]
+            if flags & MAKER_NAME:
                 self.made = True
-            if index in self.foldable_imports:
-                return not (code == 0x81 or code == 0x92) or self.imports[index][0] not in _FILLED_BY_INIT
+            if flags & FOLDED_NAME:
+                return not (code == 0x81 or code == 0x92) or self.imports[callee >> 3][0] not in _FILLED_BY_INIT
         elif tag == OBJECT:
             return code not in _IMPLICIT and code != 0x82
         elif tag == NODE and (code == 0x52 or code == 0x6F):
@@ -1922,7 +2022,7 @@ class Machine:
         if self._kind(target) == RESULT_NODE:
             callee = self.items[self.node_first[target >> 3] + 1]
             if callee & 7 == GLOBAL:
-                return (callee >> 3) in self.foldable_imports
+                return self.import_flags[callee >> 3] & FOLDED_NAME != 0
         return self.reference(target)[1] in self.foldable
 
     @cython.cfunc
@@ -2024,11 +2124,20 @@ class Machine:
 
         At most `limit` bytes of it are read, by default as many as the limits have for one literal.
         """
+        if limit != 0:
+            return self._read_literal(value, limit)
+        if value != self.read_last:  # a call is described, folded and recorded: each asks for its arguments
+            self.literal_last = self._read_literal(value, self.max_literal)
+            self.read_last = value
+        return self.literal_last
+
+    @cython.cfunc
+    def _read_literal(self, value: cython.int, limit: cython.longlong) -> object:
         at: cython.longlong = self._offset(value)
         begin: cython.longlong = self._argument_begin(at)
         length: cython.longlong = self._argument_length(at)
         code: cython.int = self.buffer[at]
-        raw = self.data[begin : begin + min(length, limit or self.max_literal)]
+        raw = self.data[begin : begin + min(length, limit)]
         if code == 0x43 or code == 0x42 or code == 0x8E or code == 0x96:
             return raw
         if code == 0x54 or code == 0x55:
