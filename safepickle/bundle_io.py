@@ -6,17 +6,17 @@ JSON header, data), read here without a copy and more strictly than the format a
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
 from hashlib import sha256
 
 from .errors import BundleError
+from .json_text import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 MANIFEST = "bundle.json"
 ARRAYS = "arrays.safetensors"
@@ -85,7 +85,7 @@ def parse_object(data: bytes, path: str) -> dict[str, Any]:
         When `data` is not such an object; `path` is named.
     """
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        value = parse(data.decode("utf-8"), _unique)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is damaged: {error}; restore the model bundle") from None
     if not isinstance(value, dict):
@@ -98,10 +98,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key stands there twice")
     return found
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number")
 
 
 def read_arrays(data: bytes, path: str) -> dict[str, memoryview[Any]]:

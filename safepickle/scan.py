@@ -15,6 +15,7 @@ from .errors import BundleError, UnreadableFile
 from .features import SCHEMA, Knowledge, Prevalence, extract
 from .features.per_call import telling
 from .findings import Finding, find, place_text
+from .json_text import parse
 from .limits import DEFAULT_LIMITS, Limits
 from .mapped import Mapped
 from .record import Record
@@ -341,10 +342,8 @@ def _sha256(data: Buffer) -> str:
 
 
 def _prevalence(bundle: Bundle) -> Prevalence:
-    import json
-
     try:
-        return Prevalence.from_json(json.loads(bundle.prevalence_json))
+        return Prevalence.from_json(parse(bundle.prevalence_json))
     except ValueError as error:
         raise BundleError(f"the model {bundle.hash[:12]} has a damaged prevalence table: {error}") from None
 

@@ -8,8 +8,6 @@ its type, length, class and entropy. Names of callables stay.
 
 from __future__ import annotations
 
-import json
-
 from ..record import Record
 from .opcodes import CODES
 
@@ -229,6 +227,8 @@ class FileTrace(Record):
 
     def to_json(self) -> str:
         """Canonical JSON: equal records give equal text."""
+        import json
+
         return json.dumps({"schema": SCHEMA, **_plain(self)}, sort_keys=True, separators=(",", ":"))
 
     @staticmethod
@@ -240,6 +240,8 @@ class FileTrace(Record):
         ValueError
             When the text is not a Trace or its schema is newer than this package knows.
         """
+        import json
+
         try:
             plain = json.loads(text)
             schema = plain.pop("schema")
