@@ -4,6 +4,9 @@ cimport cython
 
 cpdef double sigmoid(double x)
 
+@cython.locals(i=cython.Py_ssize_t, total=cython.double)
+cdef double _rounded(object values, float[::1] row) except? -1.0
+
 @cython.locals(tree=cython.Py_ssize_t, node=cython.Py_ssize_t, step=cython.Py_ssize_t, total=cython.double)
 cdef double _walk(
     const unsigned int[::1] roots, const unsigned short[::1] skip, const unsigned short[::1] feature,

@@ -51,12 +51,22 @@ def as_row(values: Sequence[float], width: int) -> array[float]:
     ValueError
         When there are more or fewer values, or one is not finite in float32.
     """
-    row = array("f", values)
-    if len(row) != width:
-        raise ValueError(f"a row of {width} values is needed, got {len(row)}")
-    if not all(map(isfinite, row)):
+    if len(values) != width:
+        raise ValueError(f"a row of {width} values is needed, got {len(values)}")
+    row = array("f", bytes(4 * width)) if COMPILED else array("f", values)
+    # the sum of float32 values, which no sum of so few takes beyond a double
+    if not isfinite(_rounded(values, row) if COMPILED else sum(row)):
         raise ValueError("a row value is not a finite float32")
     return row
+
+
+def _rounded(values: Sequence[float], row: MutableSequence[float]) -> float:
+    """Write the values into the row, and return the sum of what it holds then."""
+    total = 0.0
+    for i in range(len(row)):
+        row[i] = values[i]
+        total += row[i]
+    return total
 
 
 def scorer(meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Scorer:
