@@ -15,11 +15,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .machine import Machine
+
+    Layout = tuple[int, bool] | None
+
 SIZING = frozenset(("dtype", "shape", "numpy_array_alignment_bytes"))
 """Attributes of a wrapper by which joblib knows how much to read."""
 HAS_OBJECT = 1
 """Bit of a dtype's flags: items are Python objects (``NPY_ITEM_HASOBJECT``)."""
 _LARGEST = 1 << 62
+_NODE = 5
+"""Tag of the machine's values that have items."""
+_REMEMBERED = 1024
+"""Layouts, and attributes of wrappers, of one stream that are remembered."""
 _SIZED_BY_CODE = {
     "b1": 1, "i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "f2": 2, "f4": 4, "f8": 8,
     "f12": 12, "f16": 16, "c8": 8, "c16": 16, "c24": 24, "c32": 32, "M8": 8, "m8": 8,
@@ -35,6 +43,62 @@ class ArrayCarriers:
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and "NumpyArrayWrapper" in name.split(".")
+
+
+class Layouts:
+    """Layouts of the arrays of one stream: most wrappers are like one before them, but for the shape."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[object, Layout] = {}
+        self._names: dict[int, Any] = {}
+        self._dtypes: dict[object, Any] = {}
+
+    def announced(self, machine: Machine, state: int) -> Layout:
+        """The layout that a wrapper's state announces; see :func:`array_layout`."""
+        like = machine.fingerprint(state, 5)
+        if like is None:
+            return array_layout(self._known_state(machine, state))
+        if like not in self._layouts:
+            _make_room(self._layouts)
+            self._layouts[like] = array_layout(self._known_state(machine, state))
+        return self._layouts[like]
+
+    def _known_state(self, machine: Machine, value: int) -> dict[str, Any] | None:
+        """What a wrapper's state says of the size of its array; None when other things may be true of it."""
+        if value & 7 != _NODE:
+            return None
+        kind, kept, cut = machine.parts(value)
+        if kind != "dict" or cut:
+            return None
+        names = [self._name(machine, name) for name in kept[::2]]
+        if not all(isinstance(name, str) for name in names):
+            return None
+        return {
+            name: self._dtype(machine, item) if name == "dtype" else machine.value(item, 4)
+            for name, item in zip(names, kept[1::2], strict=False)
+            if name in SIZING
+        }
+
+    def _name(self, machine: Machine, value: int) -> Any:
+        known = self._names.get(value)
+        if known is None:
+            _make_room(self._names)
+            known = self._names[value] = machine.value(value, 0)
+        return known
+
+    def _dtype(self, machine: Machine, value: int) -> Any:
+        like = machine.fingerprint(value, 4)
+        if like is None:
+            return machine.value(value, 4)
+        if like not in self._dtypes:
+            _make_room(self._dtypes)
+            self._dtypes[like] = machine.value(value, 4)
+        return self._dtypes[like]
+
+
+def _make_room(known: dict[Any, Any]) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
 
 
 def array_layout(state: Any) -> tuple[int, bool] | None:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from ..limits import Limits
 from ..record import Record
-from .arrays import SIZING, ArrayCarriers, array_layout
+from .arrays import ArrayCarriers, Layouts
 from .carried import MAGICS, begins_like_file, decodings
 from .describe import Describer
 from .folding import FOLDABLE, LOOKED_INTO, fold
@@ -25,10 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
-    from typing import Any
 
     Buffer = bytes | mmap.mmap
-    Layout = tuple[int, bool] | None
     Unwrap = Callable[[Buffer, int, int, Place], "Found"]
     Watch = Callable[["Trace", Machine, int, dict[int, int]], None]
 
@@ -38,15 +36,12 @@ _WHOLE_LITERAL = 100 << 20
 _WHOLE_STREAM = 1 << 26
 """Bytes of a stream that is copied without what a reader loses."""
 INST = CODES["INST"]
-NODE_TAG = 5
 _UNREAD = ("unsupported-format", "decoder-missing", "zip-encrypted")
 """Of files in literals: they are of a known kind, and what is in them was not read."""
 _FRAMES_LEFT = 16
 """Streams that end before their frame does, behind whose frames the next stream is looked for."""
 _TRIES = 4096.0
 """Offsets of a file at which a stream is tried, besides one for every 64 bytes that are looked at."""
-_LAYOUTS = 1024
-"""Layouts of arrays of one stream that are remembered."""
 _NAMED = frozenset(("global", "attribute", "method", "carrier", "getter", "extension"))
 _ZEROS = bytes(65_536)  # comparing with these is some twenty times as fast as stripping them off
 
@@ -252,7 +247,7 @@ class _Region:
         With `frames`, what other readers make of frames that are too short is among the children.
         """
         arrays: dict[int, int] = {}
-        layouts: dict[object, Layout] = {}
+        layouts = Layouts()
         children: list[Trace] = []
 
         def splice(machine: Machine, node: int, at: int) -> int:
@@ -353,11 +348,9 @@ class _Region:
 
     # --- raw arrays ------------------------------------------------------------------------------
 
-    def _array(
-        self, machine: Machine, node: int, position: int, children: list[Trace], layouts: dict[object, Layout]
-    ) -> int:
+    def _array(self, machine: Machine, node: int, position: int, children: list[Trace], layouts: Layouts) -> int:
         """Offset behind the raw array that follows BUILD on a joblib wrapper; `layouts` has those of such as it."""
-        layout = _layout(machine, machine.built_with(node), layouts)
+        layout = layouts.announced(machine, machine.built_with(node))
         if layout is None:
             raise Stop("joblib array of unknown size", -1)
         if machine.frame_end > position:
@@ -484,29 +477,6 @@ class _Region:
                 machine.note(oddity.kind, at, oddity.detail)
                 self.complete = False
         return _noted(machine, found, at, _worth)
-
-
-def _layout(machine: Machine, state: int, known: dict[object, Layout]) -> Layout:
-    """The layout that a wrapper's state announces, looked up where a like state came before it."""
-    like = machine.fingerprint(state, 5)
-    if like is None:
-        return array_layout(_known_state(machine, state))
-    if like not in known:
-        if len(known) >= _LAYOUTS:
-            known.clear()
-        known[like] = array_layout(_known_state(machine, state))
-    return known[like]
-
-
-def _known_state(machine: Machine, value: int) -> dict[str, Any] | None:
-    """What a wrapper's state says of the size of its array; None when other things may be true of it."""
-    if value & 7 != NODE_TAG:
-        return None
-    kind, kept, cut = machine.parts(value)
-    names = [machine.value(name, 0) for name in kept[::2]]
-    if kind != "dict" or cut or not all(isinstance(name, str) for name in names):
-        return None
-    return {name: machine.value(item, 4) for name, item in zip(names, kept[1::2], strict=False) if name in SIZING}
 
 
 def _noted(machine: Machine, found: Found, at: int, wanted: Callable[[Trace], bool]) -> list[Trace]:
