@@ -35,12 +35,18 @@ _IMPLICIT = {
 _KINDS = {"literal": "unknown", "method": "attribute"}
 _SIMPLE = frozenset((type(None), bool, int, str, bytes))
 _UNKNOWN = Descriptor("unknown")
-_NODE, _LITERALS = 5, (2, 3, 7)
-"""Tags of the machine's values: nodes; text, bytes, and either far behind."""
+_TEXT, _NODE = 2, 5
+"""Tags of the machine's values: below the first are numbers and constants, below the other what has no items."""
+_LITERALS = (2, 3, 7)
+"""Tags of text, of bytes, and of either far behind."""
 _FILE_IN_MEMORY = "_io.BytesIO"
 _SHORT = 64
 _REMEMBERED = 4096
 _described: dict[tuple[type, Any], Descriptor] = {}
+_numbers: dict[int, Descriptor] = {}
+"""Descriptions of the machine's values that are numbers or constants, which mean the same in every stream."""
+_refs: dict[tuple[str, str, tuple[str, ...]], Ref] = {}
+_USES = [tuple(name for bit, name in RESULT_USES if uses & bit) for uses in range(32)]
 
 
 class Describer:
@@ -54,6 +60,7 @@ class Describer:
         self.start = start
         self.models = models
         self.left = DESCRIPTORS
+        self.known: dict[int, Descriptor] = {}
 
     def import_(self, entry: list[Any]) -> Import:
         """Record of one import of the machine."""
@@ -75,7 +82,7 @@ class Describer:
             _IMPLICIT.get(opcode, opcode),
             Ref("persistent") if persistent else self._ref(site.callee),
             arguments,
-            tuple(name for bit, name in RESULT_USES if site.uses & bit),
+            _USES[site.uses],
             site.offset - self.start,
             site.count,
             site.depth,
@@ -92,7 +99,14 @@ class Describer:
         kind, name, steps = self.machine.reference(value)
         if kind == "result" and name in RESOLVERS:
             kind = "computed"
-        return Ref(_KINDS.get(kind, kind), shortened(name), tuple(steps[:8]))
+        found = _refs.get((kind, name, steps))
+        if found is None:
+            found = Ref(_KINDS.get(kind, kind), shortened(name), tuple(steps[:8]))
+            if not steps and len(name) <= _SHORT:
+                if len(_refs) >= _REMEMBERED:
+                    _refs.clear()
+                _refs[kind, name, steps] = found
+        return found
 
     def _arguments(self, value: int, depth: int) -> tuple[Descriptor, ...]:
         if value & 7 == 5:
@@ -105,7 +119,19 @@ class Describer:
     def _items(self, kept: list[int], depth: int) -> tuple[Descriptor, ...]:
         machine = self.machine
         shown = kept[:ITEMS] + [item for item in kept[ITEMS:] if machine.holds_callable(item) or self._is_code(item)]
-        return tuple(self._describe(item, depth) for item in shown)
+        return tuple([self._simple(item) if item & 7 < _NODE else self._describe(item, depth) for item in shown])
+
+    def _simple(self, value: int) -> Descriptor:
+        """Description of a value without items: a stream has the same ones over and over."""
+        known = _numbers if value & 7 < _TEXT else self.known
+        found = known.get(value)
+        if found is not None:
+            self.left -= 1
+            return found
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        found = known[value] = self._describe(value, 0)
+        return found
 
     def _holds(self, value: int) -> str:
         """What a file in memory looks like that holds nothing but a model file."""

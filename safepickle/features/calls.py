@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import log1p
 
 from ..bytecode.names import is_stdlib
-from ..bytecode.trace import FILLING, Call, Descriptor, Import, Trace, flattened
+from ..bytecode.trace import FILLING, Call, Import, Trace, flattened
 from ..capabilities.sinks import KINDS, sink_kind
 from .highest import HighestOfFile
 from .knowledge import Knowledge
@@ -73,31 +73,31 @@ class _Row(HighestOfFile):
         name = call.callee.name
         self.callees.add(name)
         self.raise_to("longest_steps", len(call.callee.steps))
-        self._kind_of_callee(call)
-        kind = sink_kind(name) if call.callee.kind != "result" else ""
         novelty = self.novelty_of_call(call)
+        self._kind_of_callee(call, novelty)
+        kind = sink_kind(name) if call.callee.kind != "result" else ""
         if kind:
             self.raise_to(f"calls_sink_{kind}", max(novelty, 0.1))
         if call.opcode == "persistent_load":
             self._persistent(call)
             return
-        self._novel_callee(call, novelty)
-        for argument in flattened(call.args):
-            self._argument(call, argument, novelty)
+        if novelty > 0.0:  # what no benign file does; what all of them do raises nothing
+            self._novel_callee(call, novelty)
+        self._arguments(call, novelty)
 
-    def _kind_of_callee(self, call: Call) -> None:
+    def _kind_of_callee(self, call: Call, novelty: float) -> None:
         kind = call.callee.kind
         if kind in ("computed", "carrier", "extension", "unknown"):
             self.raise_to(f"{kind}_callee", 1.0)
         elif calls_result(call):
-            self.raise_to("result_callee", self.novelty_of_call(call))
+            self.raise_to("result_callee", novelty)
         elif kind == "attribute":
-            self.raise_to("calls_attribute", self.novelty_of_call(call))
+            self.raise_to("calls_attribute", novelty)
         if call.opcode == "BUILD" and kind in ("global", "attribute", "extension", "carrier"):
             self.raise_to("build_on_global", 1.0)
         if call.opcode in FILLING:
-            self.raise_to("implicit_on_result", self.novelty_of_call(call))
-            self.raise_to("novel_implicit", self.novelty_of_call(call))
+            self.raise_to("implicit_on_result", novelty)
+            self.raise_to("novel_implicit", novelty)
 
     def _persistent(self, call: Call) -> None:
         ordinary = bool(call.args) and call.args[0].type in ("tuple", "str", "int")
@@ -120,22 +120,32 @@ class _Row(HighestOfFile):
         if texts and len(texts) == len(call.args):
             self.raise_to("novel_only_text_arguments", novelty)
 
-    def _argument(self, call: Call, argument: Descriptor, novelty: float) -> None:
-        if argument.ref is not None and argument.type == "global":
-            self.raise_to("passes_callable", self.novelty(argument.ref.name))
-            self.raise_to("novel_passed", min(1.0, self.novelty(argument.ref.name) + novelty) / 2)
-            kind = sink_kind(argument.ref.name)
-            if kind:
-                self.raise_to(f"passes_sink_{kind}", max(self.novelty(argument.ref.name), 0.1))
-        looks = argument.looks
-        if looks in LOOKS:
-            self.raise_to(f"novel_with_{looks}", novelty)
-            if is_stdlib(call.callee.name):
-                self.raise_to(f"stdlib_with_{looks}", novelty)
-            if self.is_function(call) and f"function_with_{looks}" in _INDEX:
-                self.raise_to(f"function_with_{looks}", novelty)
-        if looks in _TELLING:
-            self.raise_to("novel_string_entropy", novelty * argument.entropy)
+    def _arguments(self, call: Call, novelty: float) -> None:
+        arguments = flattened(call.args)
+        for name in {one.ref.name for one in arguments if one.ref is not None and one.type == "global"}:
+            self._passed(name, novelty)
+        if novelty == 0.0:
+            return
+        for looks in {one.looks for one in arguments}.intersection(LOOKS):
+            self._look(call, looks, novelty)
+        entropies = [one.entropy for one in arguments if one.looks in _TELLING]
+        if entropies:
+            self.raise_to("novel_string_entropy", novelty * max(entropies))
+
+    def _passed(self, name: str, novelty: float) -> None:
+        own = self.novelty(name)
+        self.raise_to("passes_callable", own)
+        self.raise_to("novel_passed", min(1.0, own + novelty) / 2)
+        kind = sink_kind(name)
+        if kind:
+            self.raise_to(f"passes_sink_{kind}", max(own, 0.1))
+
+    def _look(self, call: Call, looks: str, novelty: float) -> None:
+        self.raise_to(f"novel_with_{looks}", novelty)
+        if is_stdlib(call.callee.name):
+            self.raise_to(f"stdlib_with_{looks}", novelty)
+        if self.is_function(call) and f"function_with_{looks}" in _INDEX:
+            self.raise_to(f"function_with_{looks}", novelty)
 
     def finish(self) -> None:
         self.values[_INDEX["log_distinct_callees"]] = log1p(len(self.callees))

@@ -71,14 +71,20 @@ class CallEvidence:
 
     def of_imports(self) -> Iterator[Finding]:
         """Root sinks that are named, and neither called nor handed over."""
+        idle = [
+            (entry, kind)
+            for entry in self.trace.imports
+            if (kind := sink_kind(entry.name)) and entry.name not in self.called and self.known.usual(entry.name) <= 2
+        ]
+        if not idle:
+            return
         handed: set[str] = set()
         looked_up: set[str] = set()
         for call in self.trace.calls:
             names = {argument.ref.name for argument in flattened(call.args) if argument.ref is not None}
             (looked_up if _only_resolves(call) else handed).update(names)
-        for entry in self.trace.imports:
-            kind = sink_kind(entry.name)
-            if not kind or entry.name in self.called or entry.name in handed or self.known.usual(entry.name) > 2:
+        for entry, kind in idle:
+            if entry.name in handed:
                 continue
             only = entry.name in looked_up
             yield Finding(
@@ -199,14 +205,12 @@ class CallEvidence:
 
     def _handed(self, call: Call) -> Iterator[Finding]:
         name = call.callee.name
-        if _only_resolves(call):
+        given = [(argument, argument.ref.name) for argument in flattened(call.args) if argument.ref is not None]
+        if not given or _only_resolves(call):
             return
         capability = self.known.capability(name)
         keeps = capability is not None and _is_understood(capability) and not capability.calls
-        for argument in flattened(call.args):
-            if argument.ref is None:
-                continue
-            handed = argument.ref.name
+        for argument, handed in given:
             if argument.type == "global" and (kind := sink_kind(handed)) and handed not in MAKERS:
                 severity = "low" if keeps else _LESS[_CALLED[kind]]
                 yield self._finding(
