@@ -1,7 +1,8 @@
 """Requests a second and latencies of a served SafePickle, on this machine.
 
-Starts ``bentoml serve`` with two workers on a database and a port of its own, sends a 5 kB pickle over and over on
-some connections that stay open, then the same for ``/healthz``, and prints both and their ratio::
+Starts ``bentoml serve`` with two workers on a database and a port of its own and prints the rates of a bare answer
+(``/healthz``), of scans of one 5 kB pickle over and over, of scans of 5 kB pickles that are all different, on some
+connections that stay open, and of batches of small files that are all different::
 
     python benchmarks/serving_load.py [--seconds 5] [--connections 16] [--registry FOLDER]
 
@@ -14,13 +15,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
+import itertools
+import json
 import os
 import pickle
 import random
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.error
@@ -32,15 +38,21 @@ import psutil
 
 KEY = "key-of-the-load-benchmark"
 ROOT = Path(__file__).resolve().parent.parent
+SERIAL = b"000000000000"
+SINGLE_BYTES = 5000
+BATCH_BYTES = 1000
+BATCH_FILES = 5000
+BATCHES = 4
+ROUNDS = 3
 START_SECONDS = 60.0
 SERVE = (sys.executable, "-m", "bentoml", "serve", "serving.service:SafePickleService")
 
 
 class Connection(asyncio.Protocol):
-    """One connection that sends the same request again as soon as its answer has come."""
+    """One connection that sends the next request as soon as the answer to the one before has come."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self.request = request
+    def __init__(self, requests: Iterator[bytes], until: float) -> None:
+        self.requests = requests
         self.until = until
         self.seconds: list[float] = []
         self.failures = 0
@@ -75,15 +87,15 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        self._transport.write(self.request)
+        self._transport.write(next(self.requests))
 
 
-async def load(port: int, request: bytes, connections: int, seconds: float) -> tuple[list[float], int]:
+async def load(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> tuple[list[float], int]:
     """Latencies in seconds, sorted, and the number of answers other than 200."""
     until = time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
     started = [
-        (await loop.create_connection(lambda: Connection(request, until), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Connection(requests, until), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.gather(*(connection.closed for connection in started))
@@ -91,10 +103,67 @@ async def load(port: int, request: bytes, connections: int, seconds: float) -> t
     return latencies, sum(connection.failures for connection in started)
 
 
-def five_kilobytes() -> bytes:
-    """A pickle of about 5 kB: a dictionary of names and numbers."""
-    numbers = random.Random(5)
-    return pickle.dumps({f"layer.{n}.weight": [numbers.random() for _ in range(8)] for n in range(52)}, protocol=4)
+def small_pickle(size: int) -> bytes:
+    """A pickle of about `size` bytes, a dictionary of names and numbers; :data:`SERIAL` in it may be any digits."""
+    chance = random.Random(1)
+    layers = {f"layer.{i}.weight": [chance.randrange(1 << 30) for _ in range(12)] for i in range(max(1, size // 100))}
+    return pickle.dumps({"serial": SERIAL.decode(), **layers}, protocol=4)
+
+
+def numbered(data: bytes) -> Iterator[bytes]:
+    """The same data with another number in it each time, so that no content comes twice."""
+    before, after = data.split(SERIAL)
+    return (before + b"%012d" % number + after for number in itertools.count(time.monotonic_ns() // 1000 % 10**11))
+
+
+def scans(data: Iterator[bytes]) -> Iterator[bytes]:
+    """Requests that scan one file after another."""
+    for body in data:
+        head = (
+            f"POST /v1/scan?name=a.pkl HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        yield head.encode() + body
+
+
+def batch(data: Iterator[bytes], files: int) -> bytes:
+    """A request with many files as a tar archive, that closes its connection."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for number, body in enumerate(itertools.islice(data, files)):
+            member = tarfile.TarInfo(f"{number}.pkl")
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    body = packed.getvalue()
+    head = (
+        f"POST /v1/scans:batch HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/x-tar\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def load_batches(port: int, requests: list[bytes]) -> int:
+    """Send batches at the same time and read their answers; return how many files were scanned."""
+
+    async def one(request: bytes) -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
+
+        async def send() -> None:
+            writer.write(request)
+            await writer.drain()
+
+        sending = asyncio.create_task(send())
+        last = b""
+        while line := await reader.readline():
+            if line.startswith(b'{"done"'):
+                last = line
+        await sending
+        writer.close()
+        ending = json.loads(last)
+        if not ending["done"]:
+            raise SystemExit(f"a batch ended early: {ending}")
+        return int(ending["scanned"])
+
+    return sum(await asyncio.gather(*(one(request) for request in requests)))
 
 
 @contextlib.contextmanager
@@ -153,28 +222,57 @@ def _percentile(latencies: list[float], share: float) -> float:
     return latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000
 
 
+def _measure_batches(port: int, pid: int) -> None:
+    data = numbered(small_pickle(BATCH_BYTES))
+    asyncio.run(load_batches(port, [batch(data, 200)]))
+    requests = [batch(data, BATCH_FILES) for _ in range(BATCHES)]
+    before, started = processor_seconds(pid), time.perf_counter()
+    scanned = asyncio.run(load_batches(port, requests))
+    took = time.perf_counter() - started
+    each = (processor_seconds(pid) - before) / scanned * 1000
+    size = len(next(data))
+    print(f"{'batches':12} {scanned / took:8.0f} files/s, {each:.2f} ms CPU each; ", end="")
+    print(f"{BATCHES} of {BATCH_FILES} new files of {size} bytes")
+
+
 def main() -> None:
     """Command line; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--registry", default="", help="store whose champion scans; default: the service's default")
     options = parser.parse_args()
-    body = five_kilobytes()
-    head = f"POST /v1/scan?name=five.pkl HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
-    requests = {"/healthz": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "/v1/scan": head.encode() + body}
-    rates = {}
+    body = small_pickle(SINGLE_BYTES)
+    kinds = {
+        "bare answer": itertools.repeat(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "same file": scans(itertools.repeat(body)),
+        "new files": scans(numbered(body)),
+    }
+    rates: dict[str, list[float]] = {}
+    costs: dict[str, list[float]] = {}
     with served(options.registry) as (port, pid):
-        for path, request in requests.items():
-            asyncio.run(load(port, request, options.connections, 0.5))
-            before = processor_seconds(pid)
-            latencies, failures = asyncio.run(load(port, request, options.connections, options.seconds))
-            each = (processor_seconds(pid) - before) / len(latencies) * 1000
-            rates[path] = len(latencies) / options.seconds
-            print(f"{path:10} {rates[path]:8.0f} requests/s, {each:.2f} ms CPU each; ", end="")
-            print(f"p50 {_percentile(latencies, 0.5):.2f} ms, p99 {_percentile(latencies, 0.99):.2f} ms; ", end="")
-            print(f"{failures} failed on {options.connections} connections")
-    print(f"ratio      {rates['/v1/scan'] / rates['/healthz']:8.2f}   ({len(body)} bytes a scan, 2 workers)")
+        for requests in kinds.values():
+            asyncio.run(load(port, requests, options.connections, 1.0))
+        # In turn, and more than once: what else the machine does is then spread over all of them.
+        for _ in range(ROUNDS):
+            for kind, requests in kinds.items():
+                before = processor_seconds(pid)
+                seconds = options.seconds / ROUNDS
+                latencies, failures = asyncio.run(load(port, requests, options.connections, seconds))
+                each = (processor_seconds(pid) - before) / len(latencies) * 1000
+                rates.setdefault(kind, []).append(len(latencies) / seconds)
+                costs.setdefault(kind, []).append(each)
+                print(f"{kind:12} {rates[kind][-1]:8.0f} requests/s, {each:.2f} ms CPU each; ", end="")
+                print(f"p50 {_percentile(latencies, 0.5):.2f} ms, p99 {_percentile(latencies, 0.99):.2f} ms; ", end="")
+                print(f"{failures} failed on {options.connections} connections", flush=True)
+        _measure_batches(port, pid)
+    for kind in ("same file", "new files"):
+        rate, cost = (
+            statistics.median(values[kind]) / statistics.median(values["bare answer"]) for values in (rates, costs)
+        )
+        print(
+            f"{kind:12} {rate:8.2f} of the bare rate, {cost:.1f} times its CPU   ({len(body)} bytes a scan, 2 workers)"
+        )
 
 
 if __name__ == "__main__":

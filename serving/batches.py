@@ -7,7 +7,8 @@ import contextlib
 import json
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,20 +22,64 @@ from .multipart import FileParts
 from .outbox import Outbox
 from .pieces import Closed, MalformedArchive, Opened, Skipped
 from .problems import Problem
-from .runtime import Runtime
+from .runtime import Answered, Runtime
 from .tar_stream import TarStream
 
 logger = logging.getLogger("safepickle.serving")
 
+T = TypeVar("T")
+
 TAR_TYPES = ("application/x-tar", "application/tar")
 RETRY = 0.02
 OUTBOX_BYTES = 1 << 20
+HELD_FILES = 96
+HELD_BYTES = 8 << 20
+HELD_ON_DISK = 6
+GROUP = 24
+"""Small files that one request to a scan process has at most."""
+GROUPED_BYTES = 64 * 1024
+"""Bytes of a file that is scanned with others."""
+
+Member = tuple[int, str, Spool]
+"""Number, name and bytes of a file."""
+
+
+class Held:
+    """Files that are held in memory: so many and, but for one, so many bytes of them."""
+
+    def __init__(self, files: int, size: int) -> None:
+        self._files = files
+        self._bytes = size
+        self._freed = asyncio.Event()
+
+    @property
+    def free(self) -> bool:
+        """Whether one more may be held."""
+        return self._files > 0 and self._bytes > 0
+
+    async def wait(self) -> None:
+        """Until :attr:`free`."""
+        while not self.free:
+            self._freed.clear()
+            await self._freed.wait()
+
+    def add(self, size: int) -> None:
+        """Hold a file."""
+        self._files -= 1
+        self._bytes -= size
+
+    def remove(self, size: int) -> None:
+        """Let go of it."""
+        self._files += 1
+        self._bytes += size
+        self._freed.set()
 
 
 class Batch(Response):
     """Answers a batch with a line for each file (NDJSON) and one at the end that says whether that was all.
 
-    Memory is bounded: as many files are held as there are scan processes and some more, each as one upload is.
+    Memory is bounded: no more files are held than :data:`HELD_FILES` and :data:`HELD_BYTES` allow, and one more, each
+    as one upload is. Small files that come together are scanned together.
 
     Parameters
     ----------
@@ -58,8 +103,8 @@ class Batch(Response):
         self._principal = principal
         self._slot = contextlib.ExitStack()
         self._reader = _reader(request)
-        window = runtime.settings.scan_processes + 4
-        self._places = asyncio.Semaphore(window)
+        self._held = Held(HELD_FILES, HELD_BYTES)
+        self._group: list[Member] = []
         self._outbox = Outbox(OUTBOX_BYTES, runtime.settings.spool)
         self._files = self._scanned = 0
         self._current: tuple[int, str, Spool] | None = None
@@ -112,11 +157,14 @@ class Batch(Response):
                 self._begun.set()
                 for piece in self._reader.feed(chunk):
                     await self._take(piece, scans)
+                self._dispatch(scans)
             self._reader.finish()
         except MalformedArchive as error:
             raise Problem(400, "malformed-body", str(error)) from error
         except OSError as error:
             raise Problem(507, "no-space", f"the server has no room for the answer ({error.strerror})") from error
+        finally:
+            self._dispatch(scans)
 
     async def _take(self, piece: Opened | Closed | Skipped | bytes, scans: asyncio.TaskGroup) -> None:
         settings = self._runtime.settings
@@ -132,7 +180,10 @@ class Batch(Response):
                     await spool.write(piece)
         elif isinstance(piece, Opened):
             self._count()
-            await self._places.acquire()
+            if not self._held.free:
+                # What is gathered has to be scanned before there is room for more.
+                self._dispatch(scans)
+                await self._held.wait()
             self._current = self._files - 1, plain_name(piece.name), Spool(settings.memory_body, settings.spool)
         elif isinstance(piece, Skipped):
             self._count()
@@ -141,7 +192,19 @@ class Batch(Response):
             index, name, spool = self._current
             self._current = None
             await spool.finish()
-            scans.create_task(self._scan(index, name, spool))
+            self._held.add(_weight(spool))
+            if spool.file is not None or spool.size > GROUPED_BYTES:
+                scans.create_task(self._scan(index, name, spool))
+                return
+            self._group.append((index, name, spool))
+            if len(self._group) == GROUP:
+                self._dispatch(scans)
+
+    def _dispatch(self, scans: asyncio.TaskGroup) -> None:
+        """Scan what has been gathered."""
+        if self._group:
+            scans.create_task(self._scan_group(self._group))
+            self._group = []
 
     def _count(self) -> None:
         if self._files >= self._runtime.settings.batch_files:
@@ -153,40 +216,64 @@ class Batch(Response):
         assert self._current is not None
         self._current[2].close()
         self._current = None
-        self._places.release()
 
     async def _scan(self, index: int, name: str, spool: Spool) -> None:
+        member = index, name, spool
         try:
-            scan = await self._patiently(name, spool)
-        except Problem as problem:
-            self._problem(index, name, problem)
-        except DatabaseUnavailable as error:
-            metrics.DATABASE_FAILURES.inc()
-            logger.error("database: %s", error)
-            self._problem(index, name, Problem(503, "database-unavailable", "the database is not available"))
-        else:
-            self._scanned += 1
-            self._line({"index": index, "path": name, "status": 200, "scan": scan})
+            self._answer(member, await self._patiently(lambda: self._runtime.scan(self._principal, name, spool)))
+        except (Problem, DatabaseUnavailable) as error:
+            self._answer(member, error)
         finally:
             spool.close()
-            self._places.release()
 
-    async def _patiently(self, name: str, spool: Spool) -> dict[str, Any]:
+    async def _scan_group(self, members: Sequence[Member]) -> None:
+        files = [(name, spool) for _, name, spool in members]
+
+        def done(number: int, answered: Answered) -> None:
+            self._answer(members[number], answered)
+
+        try:
+            await self._patiently(lambda: self._runtime.scan_group(self._principal, files, done))
+        except Problem as problem:
+            for member in members:
+                self._answer(member, problem)
+
+    async def _patiently(self, scan: Callable[[], Awaitable[T]]) -> T:
         """Scan, waiting for a free process: the rest of the batch waits meanwhile."""
         deadline = time.monotonic() + self._runtime.settings.scan_timeout
         while True:
             try:
-                return await self._runtime.scan(self._principal, name, spool)
+                return await scan()
             except Problem as problem:
                 if problem.kind != "busy" or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(RETRY)
+
+    def _answer(self, member: Member, answered: Answered) -> None:
+        """Write the line of a file and let go of it."""
+        index, name, spool = member
+        self._held.remove(_weight(spool))
+        spool.close()
+        if isinstance(answered, dict):
+            self._scanned += 1
+            self._line({"index": index, "path": name, "status": 200, "scan": answered})
+        elif isinstance(answered, Problem):
+            self._problem(index, name, answered)
+        else:
+            metrics.DATABASE_FAILURES.inc()
+            logger.error("database: %s", answered)
+            self._problem(index, name, Problem(503, "database-unavailable", "the database is not available"))
 
     def _problem(self, index: int, name: str, problem: Problem) -> None:
         self._line({"index": index, "path": name, "status": problem.status, "problem": problem.describe()})
 
     def _line(self, value: dict[str, Any]) -> None:
         self._outbox.put(json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
+
+
+def _weight(spool: Spool) -> int:
+    """Bytes that a file counts for: those in memory, and a good part of all that there may be when it is on disk."""
+    return spool.size if spool.file is None else HELD_BYTES // HELD_ON_DISK
 
 
 def _reader(request: Request) -> FileParts | TarStream:

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import IO
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -17,6 +18,9 @@ from .problems import Problem
 
 WRITE_SIZE = 1 << 20
 MAX_NAME = 255
+SMALL = 16 * 1024
+HASHED_AT_ONCE = 2047
+"""Of more bytes hashlib lets other threads run meanwhile: waiting for them takes longer than a small file."""
 DISCARD_BYTES = 4 << 20
 DISCARD_SECONDS = 1.0
 
@@ -43,7 +47,11 @@ class Spool:
     async def write(self, chunk: bytes) -> None:
         """Append `chunk`."""
         self.size += len(chunk)
-        self._hash.update(chunk)
+        if len(chunk) <= SMALL:
+            for start in range(0, len(chunk), HASHED_AT_ONCE):
+                self._hash.update(chunk[start : start + HASHED_AT_ONCE])
+        else:
+            self._hash.update(chunk)
         self._pending += chunk
         if len(self._pending) >= WRITE_SIZE and self.size > self._threshold:
             await self._flush()
@@ -135,7 +143,7 @@ async def receive(request: Request, spool: Spool, max_body: int, idle: float) ->
         async for chunk in chunks:
             await spool.write(chunk)
         await spool.finish()
-        return plain_name(request.query_params.get("name", ""))
+        return _named(request)
     try:
         part = FilePart(content_type)
         async for chunk in chunks:
@@ -145,7 +153,13 @@ async def receive(request: Request, spool: Spool, max_body: int, idle: float) ->
     except MalformedMultipart as error:
         raise Problem(400, "malformed-multipart", f"{error}; send one part with a file") from error
     await spool.finish()
-    return plain_name(part.filename or request.query_params.get("name", ""))
+    return plain_name(part.filename) if part.filename else _named(request)
+
+
+def _named(request: Request) -> str:
+    """The query's ``name``, harmless."""
+    query: bytes = request.scope["query_string"]
+    return plain_name(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("name", ""))
 
 
 async def discard_rest(request: Request) -> None:
@@ -172,17 +186,17 @@ def _check_announced(request: Request, max_body: int) -> None:
 async def chunks_of(request: Request, idle: float, max_body: int | None = None) -> AsyncIterator[bytes]:
     """The request's body as it comes; at most `max_body` bytes, `idle` seconds apart. Raises Problem."""
     received = 0
-    stream = request.stream()
-    while True:
+    more = True
+    while more:
         try:
             async with asyncio.timeout(idle):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
+                message = await request.receive()
         except TimeoutError:
             raise Problem(408, "upload-stalled", f"no byte came for {idle:g} seconds; send the file again") from None
-        except ClientDisconnect:
-            raise Problem(400, "upload-broken-off", "the connection ended before the whole file had come") from None
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "upload-broken-off", "the connection ended before the whole file had come")
+        more = message.get("more_body", False)
+        chunk = message.get("body", b"")
         received += len(chunk)
         if max_body is not None and received > max_body:
             raise too_large(max_body)

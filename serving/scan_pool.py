@@ -1,26 +1,23 @@
-"""Scan processes of one worker: hand files to them, kill the ones that take too long, replace them."""
+"""Scan processes of one worker: give files to idle ones, give up those that take too long, replace them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import children, metrics
+from . import metrics
 from .bodies import Spool
+from .known_answers import KnownAnswers
 from .model_source import ModelInfo, ModelRefused, ModelSource
-from .scan_process import LENGTHS
+from .scan_child import File, ScanCrashed, ScanProcess, ScanTimeout
 from .settings import Settings
 
 logger = logging.getLogger("safepickle.serving")
 
-START_TIMEOUT = 30.0
 RESTART_DELAY = 1.0
 TEND_INTERVAL = 0.5
 
@@ -29,119 +26,12 @@ class Saturated(Exception):
     """All scan processes are busy and as many scans wait as may."""
 
 
-class ScanTimeout(Exception):
-    """A scan did not end in time; its process was killed."""
-
-
-class ScanCrashed(Exception):
-    """The process died while it read this file, or gave it up."""
-
-
 class NoModel(Exception):
     """No model is loaded."""
 
 
-class ScanProcess:
-    """One child process with one model. Not shared: one scan at a time."""
-
-    def __init__(self, source: ModelSource, settings: Settings) -> None:
-        self.source = source
-        self.info: ModelInfo | None = None
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._wire = ours
-        options = {
-            "model": None if source.folder is None else str(source.folder),
-            "seconds": settings.scan_timeout * 0.8,
-            "memory": settings.scan_memory,
-        }
-        with theirs:
-            self._process = children.start(
-                "serving.scan_process",
-                "serve",
-                [theirs.fileno(), os.getpid(), options],
-                {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-                [theirs.fileno()],
-            )
-
-    async def ready(self) -> ModelInfo:
-        """Wait until the model is loaded.
-
-        Raises
-        ------
-        ModelRefused
-            When it cannot be.
-        """
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                header, _ = await self._receive()
-        except (TimeoutError, EOFError, OSError) as error:
-            raise ModelRefused(f"{self.source}: the scan process did not start ({error!r})") from error
-        if "refused" in header:
-            raise ModelRefused(f"{self.source}: {header['refused']}")
-        self.info = self.source.describe(header)
-        return self.info
-
-    async def scan(self, name: str, spool: Spool, timeout: float, story: str) -> tuple[dict[str, Any], bytes]:
-        """Scan one file; see :func:`serving.scan_process.describe_report` for the answer, which also has the packed
-        `story`, or None.
-
-        Raises
-        ------
-        ScanTimeout, ScanCrashed
-            The process is then of no more use; :meth:`kill` it.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                await self._send(name, spool, story)
-                header, body = await self._receive()
-        except TimeoutError:
-            raise ScanTimeout(f"not done after {timeout:g} seconds") from None
-        except (EOFError, OSError) as error:
-            raise ScanCrashed(f"the scan process died: {error!r}") from error
-        if "error" in header:
-            raise ScanCrashed(header["error"])
-        end = len(body) - header.pop("story_bytes", 0)
-        header["story"] = body[end:] or None
-        return header, body[:end]
-
-    def alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        """End the process now."""
-        self._wire.close()
-        self._process.kill()
-        self._process.wait()
-
-    async def _send(self, name: str, spool: Spool, story: str) -> None:
-        text = json.dumps({"name": name, "sha256": spool.sha256, "story": story}).encode()
-        loop = asyncio.get_running_loop()
-        if spool.file is None:
-            body = spool.content
-            await loop.sock_sendall(self._wire, LENGTHS.pack(len(text), len(body)) + text + body)
-            return
-        prefix = LENGTHS.pack(len(text), 0)
-        # A few bytes into an empty buffer: this does not block.
-        sent = socket.send_fds(self._wire, [prefix], [spool.file.fileno()])
-        await loop.sock_sendall(self._wire, prefix[sent:] + text)
-
-    async def _receive(self) -> tuple[dict[str, Any], bytes]:
-        header_length, body_length = LENGTHS.unpack(await self._exactly(LENGTHS.size))
-        data = await self._exactly(header_length + body_length)
-        return json.loads(data[:header_length]), data[header_length:]
-
-    async def _exactly(self, size: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = await loop.sock_recv_into(self._wire, view)
-            if not count:
-                raise EOFError("connection closed")
-            view = view[count:]
-        return bytes(data)
+Scanned = tuple[dict[str, Any], bytes, ModelInfo]
+"""An answer and the model that it comes from."""
 
 
 class ScanPool:
@@ -150,7 +40,7 @@ class ScanPool:
     Parameters
     ----------
     settings
-        ``scan_processes``, ``scan_queue``, ``scan_timeout``, ``scan_memory``.
+        ``scan_processes``, ``scan_queue``, ``scan_timeout``, ``scan_memory``, ``known_answers``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -160,6 +50,7 @@ class ScanPool:
         self._idle: list[ScanProcess] = []
         self._waiting: deque[asyncio.Future[ScanProcess]] = deque()
         self._repairs: set[asyncio.Task[None]] = set()
+        self._known = KnownAnswers(settings.known_answers)
         self.info: ModelInfo | None = None
 
     @property
@@ -192,6 +83,7 @@ class ScanPool:
             raise
         retired, self._idle = self._idle, []
         previous, self._source, self.info = self._source, source, info
+        self._known.clear()
         for process in retired:
             self._members.discard(process)
             process.kill()
@@ -201,7 +93,7 @@ class ScanPool:
         self._drop_if_unused(previous)
         return info
 
-    async def scan(self, name: str, spool: Spool, story: str = "never") -> tuple[dict[str, Any], bytes, ModelInfo]:
+    async def scan(self, name: str, spool: Spool, story: str = "never") -> Scanned:
         """Scan one file with the model that is current when a process takes it.
 
         Parameters
@@ -217,10 +109,13 @@ class ScanPool:
         Saturated, NoModel, ScanTimeout, ScanCrashed
             See there. A file whose process died is tried once more in another one.
         """
+        if (known := self._recall(name, spool, story)) is not None:
+            return known
         for attempt in (1, 2):
             process = await self._acquire()
             try:
-                header, trace = await process.scan(name, spool, self._settings.scan_timeout, story)
+                await process.begin([(name, spool)], self._settings.scan_timeout, story)
+                ((header, trace),) = await process.answers(self._settings.scan_timeout)
             except ScanCrashed as error:
                 self._lose(process)
                 logger.warning("scan of %s crashed, attempt %d: %s", spool.sha256, attempt, error)
@@ -230,10 +125,66 @@ class ScanPool:
                 self._lose(process)
                 raise
             else:
-                assert process.info is not None
                 self._release(process)
-                return header, trace, process.info
+                return self._keep(process, spool, story, header, trace)
         raise AssertionError("unreachable")
+
+    async def scan_group(
+        self, files: Sequence[File], story: str, done: Callable[[int, Scanned | Exception], None]
+    ) -> None:
+        """Scan small files that are all in memory, in one process and one request.
+
+        Where the process dies or takes too long, those that it has not answered are scanned one by one: no file takes
+        others with it.
+
+        Parameters
+        ----------
+        files, story
+            As :meth:`scan` takes them.
+        done
+            Called with the number of each file and what :meth:`scan` would return or raise, as soon as it is known.
+
+        Raises
+        ------
+        Saturated, NoModel
+            See there; then `done` was not called.
+        """
+        left: deque[int] = deque()
+        process = await self._acquire()
+        try:
+            for number, file in enumerate(files):
+                known = self._recall(*file, story)
+                left.append(number) if known is None else done(number, known)
+            if left:
+                await process.begin([files[number] for number in left], self._settings.scan_timeout, story)
+            while left:
+                for header, trace in await process.answers(self._settings.scan_timeout):
+                    number = left.popleft()
+                    done(number, self._keep(process, files[number][1], story, header, trace))
+        except (ScanCrashed, ScanTimeout) as error:
+            self._lose(process)
+            logger.warning("%d files are scanned again, one by one: %s", len(left), error)
+        except BaseException:
+            self._lose(process)
+            raise
+        else:
+            self._release(process)
+        for number in left:
+            try:
+                done(number, await self.scan(*files[number], story))
+            except (Saturated, NoModel, ScanCrashed, ScanTimeout) as error:
+                done(number, error)
+
+    def _recall(self, name: str, spool: Spool, story: str) -> Scanned | None:
+        """What is known of this content by the current model, while there are processes that could scan it."""
+        return self._known.get(name, spool.sha256, story) if self._members else None
+
+    def _keep(self, process: ScanProcess, spool: Spool, story: str, header: dict[str, Any], trace: bytes) -> Scanned:
+        assert process.info is not None
+        scanned = header, trace, process.info
+        if process.source is self._source:
+            self._known.put(spool.sha256, story, scanned)
+        return scanned
 
     async def tend(self) -> None:
         """Replace processes that died while they were idle, until cancelled."""

@@ -1,9 +1,10 @@
 """The process that reads hostile files: it scans one after another and can be killed at any time.
 
 It imports the scanner and nothing else, has no secret of the service, and talks over one socket. A message
-is two lengths (big-endian, 32 bits each), a JSON header and bytes. Requests carry the file in the bytes, or
-as a descriptor when it lies in a temporary file; answers carry the compressed Trace and, behind it, what the
-console shows of the file (`story_bytes` of the header).
+is two lengths (big-endian, 32 bits each), a JSON header and bytes. A request carries its files in the bytes, one
+behind the other, or a single one as a descriptor when it lies in a temporary file. It is answered by one message or
+more; their `answers` are those of its files in their order, each with the lengths of its part of the bytes: the
+compressed Trace (`trace_bytes`) and what the console shows of the file (`story_bytes`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import struct
 import sys
 import zlib
 from hashlib import sha256
+from time import monotonic
 from typing import Any
 
 from detectors.advice import names_of
@@ -31,6 +33,8 @@ from safepickle.scan import FileReport, Scanner, trace_data
 from .console.story import pack, tell
 
 LENGTHS = struct.Struct(">II")
+HELD_SECONDS = 0.02
+"""How long answers of one request may wait for the next ones, to be sent together."""
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
 
@@ -65,16 +69,14 @@ def serve(channel: int, parent: int, options: dict[str, Any]) -> int:
         while (request := _receive(wire)) is not None:
             header, body, descriptor = request
             try:
-                answer, trace = _answer(scanner, header, body, descriptor)
+                _answer_all(scanner, wire, header, body, descriptor)
             except Exception as error:
                 send(wire, {"error": f"{type(error).__name__}: {error}"})
                 if isinstance(error, MemoryError):
                     return 1
-                continue
             finally:
                 if descriptor is not None:
                     os.close(descriptor)
-            send(wire, answer, trace)
     return 0
 
 
@@ -97,19 +99,39 @@ def send(wire: socket.socket, header: dict[str, Any], body: bytes = b"") -> None
     wire.sendall(LENGTHS.pack(len(text), len(body)) + text + body)
 
 
+def _answer_all(
+    scanner: Scanner, wire: socket.socket, header: dict[str, Any], body: bytes, descriptor: int | None
+) -> None:
+    """Scan the files of a request; after a fault in one of them nothing is said of it and those behind it."""
+    answers: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    sent = monotonic()
+    start = 0
+    for number, (name, digest, size) in enumerate(header["files"], 1):
+        if descriptor is None:
+            data: bytes | mmap.mmap = body[start : start + size]
+        else:
+            # Not closed by hand: views of it may live as long as the report.
+            data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        start += size
+        answer, part = _answer(scanner, data, name, digest, header["story"])
+        answers.append(answer)
+        parts.append(part)
+        if number == len(header["files"]) or monotonic() - sent > HELD_SECONDS:
+            send(wire, {"answers": answers}, b"".join(parts))
+            answers, parts, sent = [], [], monotonic()
+
+
 def _answer(
-    scanner: Scanner, header: dict[str, Any], body: bytes, descriptor: int | None
+    scanner: Scanner, data: bytes | mmap.mmap, name: str, digest: str, wish: str
 ) -> tuple[dict[str, Any], bytes]:
-    # A map is not closed by hand: views of it may live as long as the report.
-    data = body if descriptor is None else mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     readings = Readings()
-    report = scanner.report(trace_data(data, scanner.limits, readings.add), header["name"])
-    answer, trace = describe_report(scanner, report, header["sha256"])
-    if header["story"] == "always" or (header["story"] == "flagged" and report.verdict != "benign"):
-        story = _story(report, readings)
-        answer["story_bytes"] = len(story)
-        trace += story
-    return answer, trace
+    report = scanner.report(trace_data(data, scanner.limits, readings.add), name)
+    answer, trace = describe_report(scanner, report, digest)
+    tells = wish == "always" or (wish == "flagged" and report.verdict != "benign")
+    story = _story(report, readings) if tells else b""
+    answer["trace_bytes"], answer["story_bytes"] = len(trace), len(story)
+    return answer, trace + story
 
 
 def _story(report: FileReport, readings: Readings) -> bytes:

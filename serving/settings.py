@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PREFIX = "SAFEPICKLE_"
-OFF_AT_ZERO = ("rate",)
+OFF_AT_ZERO = ("rate", "known_answers")
 """Numbers of which 0 means none."""
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -45,6 +45,8 @@ class Settings:
         Scan processes of each worker.
     scan_queue
         Scans that may wait for a process in each worker; more are answered 429.
+    known_answers
+        Contents whose answer by the current model each worker remembers; 0 for none.
     batch_files
         Files that one batch may have.
     url_allow
@@ -110,6 +112,7 @@ class Settings:
     scan_memory: int = 2 << 30
     scan_processes: int = 2
     scan_queue: int = 64
+    known_answers: int = 1024
     batch_files: int = 100_000
     url_allow: str = ""
     url_private: bool = False

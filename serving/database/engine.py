@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 WRITE = {"safepickle_write": True}
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 STATEMENT_SECONDS = 60
+LOCK_SECONDS = 0.001
+"""Between two looks at a locked SQLite."""
 
 EVENTS_LOCK = 0x5AFE9C72
 """Advisory lock of PostgreSQL that a trigger takes for whoever appends to the log, until his transaction ends: so
@@ -58,6 +61,7 @@ class Database:
 
     def __init__(self, url: str, timeout: float = 5.0, *, create: bool = False) -> None:
         self.url = make_url(url)
+        self._timeout = timeout
         self.file: Path | None = None
         options: dict[str, Any] = {"pool_timeout": timeout, "json_serializer": _compact_json}
         if self.url.get_backend_name() == "sqlite":
@@ -81,7 +85,7 @@ class Database:
         if self.file is not None:
             event.listen(self.engine, "connect", self._remember_inode)
             event.listen(self.engine, "checkout", self._check_inode)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "begin", self._begin_sqlite)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -110,6 +114,26 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        if not connection.get_execution_options().get("safepickle_write", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        driver: Any = connection.connection.driver_connection
+        until = time.monotonic() + self._timeout
+        # SQLite's own waiting sleeps longer each time, up to a tenth of a second: whoever comes anew goes first.
+        driver.execute("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    driver.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                        raise
+                time.sleep(LOCK_SECONDS)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout = {math.ceil(self._timeout * 1000)}")
 
     def _remember_inode(self, connection: Any, record: Any) -> None:
         record.info["inode"] = _inode(self.file)
@@ -173,11 +197,6 @@ def _connect_sqlite(file: Path | None, timeout: float, create: bool) -> sqlite3.
         connection.close()
         raise
     return connection
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("safepickle_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _inode(file: Path | None) -> tuple[int, int] | None:

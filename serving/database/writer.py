@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import dataclasses
 import datetime
 import hashlib
-import queue
+import operator
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,15 +19,19 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy, Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
+from .rows import Rows
 from .tables import Base, IdempotentScan, Label, Scan
 
 BATCH = 128
+GATHER_SECONDS = 0.003
+"""How long a transaction waits for scans that are under way: each costs as much as some scans in it."""
 
-# Built once: building a statement takes longer than running it.
-_INSERT_SCAN = sa.insert(Base.metadata.tables["scans"])
-_INSERT_EVENT = sa.insert(Base.metadata.tables["events"])
-_INSERT_STORY = sa.insert(Base.metadata.tables["scan_stories"])
 _SCAN_COLUMNS = tuple(column.key for column in sa.inspect(Scan).columns)
+_SCANS = Rows(Base.metadata.tables["scans"], _SCAN_COLUMNS)
+_EVENTS = Rows(Base.metadata.tables["events"], ("at", "kind", "payload"))
+_STORIES = Rows(Base.metadata.tables["scan_stories"], ("scan_id", "story"))
+_scan_values = operator.attrgetter(*_SCAN_COLUMNS)
+# Built once: building a statement takes longer than running it.
 _LABELS = sa.select(
     Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role, Label.author, Label.guarded,
     Label.retracts,
@@ -71,10 +78,6 @@ class ScanRecord:
     names: tuple[int, ...] = ()
     idempotency_key: str = ""
 
-    def columns(self) -> dict[str, Any]:
-        """Values of the scans table."""
-        return {name: getattr(self, name) for name in _SCAN_COLUMNS}
-
     def payload(self) -> dict[str, Any]:
         """Payload of the scan event."""
         return {
@@ -111,9 +114,22 @@ class ScanWriter:
     def __init__(self, database: Database, policy: LabelPolicy = DEFAULT_POLICY) -> None:
         self._database = database
         self._policy = policy
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # A queue of the standard library would wake the thread for each job, and take the event loop's turn.
+        self._jobs: collections.deque[_Job] = collections.deque()
+        self._news = threading.Event()
+        self._closing = False
+        self._under_way = 0
         self._thread = threading.Thread(target=self._run, name="scan-writer", daemon=True)
         self._thread.start()
+
+    @contextlib.contextmanager
+    def expecting(self, scans: int = 1) -> Iterator[None]:
+        """Hold it from the beginning of scans until they are stored: others may wait for them a moment."""
+        self._under_way += scans
+        try:
+            yield
+        finally:
+            self._under_way -= scans
 
     async def store(self, record: ScanRecord) -> Standing:
         """Store a scan and its event; return what is known of the file by label.
@@ -125,33 +141,33 @@ class ScanWriter:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Standing] = loop.create_future()
-        self._jobs.put((record, future, loop))
+        self._jobs.append((record, future, loop))
+        if not self._news.is_set():
+            self._news.set()
         return await future
 
     def close(self) -> None:
         """Store what is waiting, then end."""
-        self._jobs.put(None)
+        self._closing = True
+        self._news.set()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
-            first = self._jobs.get()
-            if first is None:
-                return
-            jobs = [first]
-            closing = False
-            while len(jobs) < BATCH and not closing:
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if job is None:
-                    closing = True
-                else:
-                    jobs.append(job)
-            self._store(jobs)
+            self._news.wait()
+            self._news.clear()
+            closing = self._closing
+            while self._jobs:
+                self._gather()
+                self._store([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
             if closing:
                 return
+
+    def _gather(self) -> None:
+        """Give scans that are under way a moment to come along."""
+        until = time.monotonic() + GATHER_SECONDS
+        while len(self._jobs) < min(BATCH, self._under_way) and time.monotonic() < until:
+            time.sleep(GATHER_SECONDS / 4)
 
     def _store(self, jobs: Sequence[_Job]) -> None:
         try:
@@ -163,24 +179,18 @@ class ScanWriter:
                 for job in jobs:
                     self._store([job])
                 return
-            for _, future, loop in jobs:
-                loop.call_soon_threadsafe(_fail, future, error)
+            _tell(jobs, [error] * len(jobs))
             return
-        for (_, future, loop), answer in zip(jobs, answers, strict=True):
-            loop.call_soon_threadsafe(_finish, future, answer)
+        _tell(jobs, answers)
 
 
 def store_scans(
     connection: Connection, records: Sequence[ScanRecord], policy: LabelPolicy = DEFAULT_POLICY
 ) -> list[Standing]:
     """Insert scans with their events; return the standing label of each file, in the same order."""
-    connection.execute(_INSERT_SCAN, [record.columns() for record in records])
-    connection.execute(
-        _INSERT_EVENT, [{"at": record.at, "kind": "scan", "payload": record.payload()} for record in records]
-    )
-    stories = [{"scan_id": record.id, "story": record.story} for record in records if record.story is not None]
-    if stories:
-        connection.execute(_INSERT_STORY, stories)
+    _SCANS.insert(connection, [_scan_values(record) for record in records])
+    _EVENTS.insert(connection, [(record.at, "scan", record.payload()) for record in records])
+    _STORIES.insert(connection, [(record.id, record.story) for record in records if record.story is not None])
     known = standing_labels(connection, {record.sha256 for record in records}, policy)
     answers = [known.get(record.sha256, Standing(None)) for record in records]
     repeatable = [
@@ -224,11 +234,20 @@ def standing_labels(
     return {sha256: standing(labels, policy) for sha256, labels in said.items()}
 
 
-def _finish(future: asyncio.Future[Standing], answer: Standing) -> None:
-    if not future.done():
-        future.set_result(answer)
+def _tell(jobs: Sequence[_Job], answers: Sequence[Standing | Exception]) -> None:
+    """Answer all jobs, waking each loop that waits once."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Standing], Standing | Exception]]] = {}
+    for (_, future, loop), answer in zip(jobs, answers, strict=True):
+        loops.setdefault(loop, []).append((future, answer))
+    for loop, answered in loops.items():
+        loop.call_soon_threadsafe(_finish, answered)
 
 
-def _fail(future: asyncio.Future[Standing], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _finish(answered: Sequence[tuple[asyncio.Future[Standing], Standing | Exception]]) -> None:
+    for future, answer in answered:
+        if future.done():
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

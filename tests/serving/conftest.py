@@ -49,6 +49,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path
         database_timeout=0.5,
         scan_timeout=3,
         scan_processes=1,
+        known_answers=0,
         scan_queue=3,
         key_cache=0.5,
         poll_interval=0.2,

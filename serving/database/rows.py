@@ -1,0 +1,61 @@
+"""Rows that go into a table many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+
+SIZES = (32, 8, 4, 2, 1)
+"""Rows of one statement: few sizes, so that drivers keep the statements, and within SQLite's limit of values."""
+
+_Spelling = tuple[str, list[tuple[int, Callable[[Any], Any]]]]
+"""Placeholders of one row, and what is to be done to which of its values."""
+
+
+class Rows:
+    """Inserts rows of one table with as few statements as there can be.
+
+    A driver gives up the interpreter's lock at every row that it runs on its own, and a busy event loop gives it back
+    late: a statement for many rows costs one such wait.
+
+    Parameters
+    ----------
+    table
+        Where to.
+    names
+        Columns, in the order of the values of a row.
+    """
+
+    def __init__(self, table: sa.Table, names: Sequence[str]) -> None:
+        self._columns = [table.c[name] for name in names]
+        self._head = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "
+        self._dialects: dict[str, _Spelling] = {}
+
+    def insert(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert `rows`, all of them or, where the database refuses one, none of this transaction."""
+        row, conversions = self._dialect(connection.dialect)
+        at = 0
+        for size in SIZES:
+            while len(rows) - at >= size:
+                values: list[Any] = []
+                for given in rows[at : at + size]:
+                    converted = list(given)
+                    for place, convert in conversions:
+                        converted[place] = convert(converted[place])
+                    values += converted
+                connection.exec_driver_sql(self._head + ", ".join([row] * size), tuple(values))
+                at += size
+
+    def _dialect(self, dialect: Dialect) -> _Spelling:
+        """How this database wants a row."""
+        if dialect.name not in self._dialects:
+            mark = "?" if dialect.paramstyle == "qmark" else "%s"
+            found = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in self._columns)
+            conversions: list[tuple[int, Callable[[Any], Any]]] = [
+                (place, convert) for place, convert in enumerate(found) if convert is not None
+            ]
+            self._dialects[dialect.name] = f"({', '.join([mark] * len(self._columns))})", conversions
+        return self._dialects[dialect.name]
