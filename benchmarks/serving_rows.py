@@ -25,11 +25,13 @@ from serving.database.listing import Span, learned_until, list_audit, list_drift
 from serving.database.migrate import upgrade
 from serving.database.records import UnknownScan, load_scan
 from serving.database.tables import Base
+from serving.queue import rank
 
 BATCH = 250_000
 START = 1_750_000_000_000
 LABELS_A_SCAN = 100
 QUESTIONS = 30
+THRESHOLDS = {"suspicious": 0.3, "malicious": 0.9}
 FILLED = ("scans", "events", "labels")
 
 # Names for what the two databases spell differently: hexadecimal digits, and a moment from milliseconds.
@@ -158,7 +160,7 @@ def questions(rows: int, chance: random.Random) -> dict[str, Callable[[Connectio
         "drift alarms": lambda connection: list_drift(connection, Span(), None, 50),
         "audit log": lambda connection: list_audit(connection, {}, Span(), None, 50),
         "how far the learner is": learned_until,
-        "candidates of the queue": lambda connection: load_candidates(connection, 20_000),
+        "the queue": lambda connection: rank(load_candidates(connection)[0], THRESHOLDS, 50),
     }
 
 

@@ -203,6 +203,10 @@ class Authenticator:
             return None
         return known[2]
 
+    def knew(self, key: str) -> bool:
+        """Whether the key was good when it was last looked up."""
+        return _fingerprints(key, self._pepper)[0] in self._known
+
     def identify(self, key: str) -> Principal:
         """Look the key up in the database; call it off the event loop.
 

@@ -102,10 +102,11 @@ class Spool:
             handle, path = tempfile.mkstemp(prefix="safepickle-", dir=self._folder)
             os.unlink(path)
             self.file = os.fdopen(handle, "w+b", buffering=0)
-        view = memoryview(self._pending)
-        while view:
-            view = view[self.file.write(view) :]
-        view.release()
+        written = 0
+        # Nothing may refer to the bytes when a write fails: they could not be given up.
+        with memoryview(self._pending) as view:
+            while written < len(view):
+                written += self.file.write(view[written:])
         self._pending.clear()
 
 

@@ -98,7 +98,8 @@ class Operation:
             return await self.handler(request, runtime, principal)
         except Problem as raised:
             await discard_rest(request)
-            problem = raised
+            # Kept in a variable it would keep this frame, which keeps it: memory that is freed late.
+            return raised.response(request.url.path, REQUEST_ID.get())
         except DatabaseUnavailable as error:
             metrics.DATABASE_FAILURES.inc()
             logger.error("database: %s", error)
@@ -152,10 +153,24 @@ async def identify(request: Request, runtime: Runtime, role: str, *, anonymous: 
         raise auth.unauthorized("send an API key, as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
     principal = runtime.authenticator.recall(key)
     if principal is None:
-        principal = await asyncio.to_thread(runtime.authenticator.identify, key)
+        principal = await _look_up(key, request, runtime)
     if not principal.may(role):
         raise Problem(403, "forbidden", f"this needs the role {role}; the key has the role {principal.role}")
     return principal
+
+
+async def _look_up(key: str, request: Request, runtime: Runtime) -> auth.Principal:
+    """Look a key up in the database, unless its sender has tried too many bad ones; a key that was good may always."""
+    address = request.client.host if request.client is not None else ""
+    if (wait := runtime.bad_keys.wait(address)) and not runtime.authenticator.knew(key):
+        raise Problem(
+            429, "too-many-bad-keys", "too many keys from this address do not work", retry_after=max(1, math.ceil(wait))
+        )
+    try:
+        return await asyncio.to_thread(runtime.authenticator.identify, key)
+    except Problem:
+        runtime.bad_keys.take(address)
+        raise
 
 
 def _presented_key(request: Request) -> str | None:

@@ -58,6 +58,7 @@ class ModelFollower:
         self._retry_at = 0.0
         self._unrecorded: list[dict[str, object]] = []
         self.refused: Refusal | None = None
+        self._counted = ""
 
     async def start(self) -> None:
         """Load a model; without any the pool stays empty and :meth:`run` goes on trying."""
@@ -112,6 +113,10 @@ class ModelFollower:
         if self._serving is not None or self.refused is None or self.refused.number == number:
             self.refused = None
         self._serving = (number,)
+        if self._counted:
+            metrics.SERVED_MODELS.labels(self._counted).set(0)
+        self._counted = info.version
+        metrics.SERVED_MODELS.labels(info.version).set(1)
         self._unrecorded.append(_taken(info))
         metrics.MODEL_EXCHANGES.labels("taken").inc()
         logger.info("serving model %s (%s), bundle %s", info.version, info.origin, info.hash[:12])

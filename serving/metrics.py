@@ -38,6 +38,20 @@ SCORES = Histogram(
 )
 QUEUE = Gauge("safepickle_scan_queue", "Scans waiting for a process.", multiprocess_mode="livesum")
 LABELS = Counter("safepickle_labels", "Labels received.", ["label"])
+LABEL_DELAY = Histogram(
+    "safepickle_label_delay_seconds",
+    "Seconds from a scan to a label of it.",
+    buckets=(60, 600, 3600, 4 * 3600, 86400, 3 * 86400, 7 * 86400, 30 * 86400),
+)
+LABEL_QUEUE = Gauge(
+    "safepickle_label_queue",
+    "Files that the queue would ask people about.",
+    ["contested"],
+    multiprocess_mode="mostrecent",
+)
+SERVED_MODELS = Gauge(
+    "safepickle_served_models", "Workers that serve this version.", ["version"], multiprocess_mode="livesum"
+)
 MODEL_EXCHANGES = Counter("safepickle_model_exchanges", "Champions taken over or refused.", ["result"])
 DATABASE_FAILURES = Counter("safepickle_database_failures", "Requests the database failed.")
 NOT_KEPT = Counter("safepickle_files_not_kept", "Scanned files that could not be kept although they should be.")

@@ -37,6 +37,9 @@ from .settings import Settings
 logger = logging.getLogger("safepickle.serving")
 
 DATABASE_RETRY = 1.0
+BAD_KEYS_A_SECOND = 10.0
+BAD_KEYS_AT_ONCE = 100
+"""Of one address; more are answered without a look at the database."""
 LEARNER_LOOK = 1.0
 TIDY_INTERVAL = 600.0
 SCAN_ERRORS = (Saturated, NoModel, ScanTimeout, ScanCrashed)
@@ -63,6 +66,7 @@ class Runtime:
         self.fetcher = Fetcher(settings.url_allow.split(), private=settings.url_private, timeout=settings.body_timeout)
         self.retention = Retention(settings.retention, settings.retention_days) if settings.retention else None
         self.rates = Rates(settings.rate, settings.rate_burst)
+        self.bad_keys = Rates(BAD_KEYS_A_SECOND, BAD_KEYS_AT_ONCE)
         self.pool = ScanPool(settings)
         champions = Champions(Path(settings.registry).resolve(), settings.spool or None)
         self.registry = champions.registry

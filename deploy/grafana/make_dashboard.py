@@ -52,6 +52,23 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("Labels in a day", "short", (("sum by (label) (increase(safepickle_labels_total[1d]))", "{{label}}"),)),
     (
+        "Files waiting for a label",
+        "short",
+        (("sum by (contested) (safepickle_label_queue)", "contested: {{contested}}"),),
+    ),
+    (
+        "Time from a scan to its label",
+        "s",
+        tuple(
+            (
+                f"histogram_quantile({share}, sum by (le) (increase(safepickle_label_delay_seconds_bucket[7d])))",
+                name,
+            )
+            for share, name in ((0.5, "median"), (0.9, "90 %"))
+        ),
+    ),
+    ("Workers by model", "short", (("sum by (version) (safepickle_served_models)", "{{version}}"),)),
+    (
         "Models taken over and refused",
         "short",
         (("sum by (result) (increase(safepickle_model_exchanges_total[1h]))", "{{result}}"),),

@@ -22,8 +22,6 @@ from . import charts
 from .visits import ROOT, Visit, redirect
 from .wording import VERDICTS, standing_words
 
-WINDOW = 3_000
-"""The latest scans of which the queue is made."""
 PAGE = 25
 _HASH = 64
 _ID = 32
@@ -60,7 +58,7 @@ def show_queue(visit: Visit) -> Response:
     thresholds = {} if info is None else info.thresholds
     wanted = {name: visit.query(name) for name in ("verdict", "reason", "q")}
     with visit.runtime.database.read() as connection:
-        candidates, shown = load_candidates(connection, WINDOW, visit.runtime.label_policy)
+        candidates, shown = load_candidates(connection, policy=visit.runtime.label_policy)
         everything = rank(candidates, thresholds, len(candidates))
         found = [one for one in everything if _matches(one, shown[one.candidate.scan_id], wanted)]
         pages = max(1, -(-len(found) // PAGE))

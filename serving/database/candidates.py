@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +15,23 @@ from ..queue import REASONS, Candidate, Ranked
 from .tables import Scan, ScanNovelty
 from .writer import standing_labels
 
+WINDOW = 5000
+"""Scans that are looked at."""
+NEWEST = 600
+PRESSING = 400
 PAGE = 500
+
+# Ids sort by age.
+_RECENT = sa.select(Scan.id, Scan.sha256, Scan.score, Scan.complete).order_by(Scan.id.desc())
+_CANDIDATES = (
+    sa.select(
+        Scan.id, Scan.sha256, Scan.name, Scan.at, Scan.verdict, Scan.model_version, Scan.score, Scan.complete,
+        Scan.detectors, Scan.shape, ScanNovelty.novelty,
+    )
+    .select_from(Scan)
+    .outerjoin(ScanNovelty, ScanNovelty.scan_id == Scan.id)
+    .where(Scan.id.in_(sa.bindparam("ids", expanding=True)))
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,41 +45,54 @@ class Shown:
 
 
 def load_candidates(
-    connection: Connection, window: int, policy: LabelPolicy = DEFAULT_POLICY
+    connection: Connection, window: int = WINDOW, policy: LabelPolicy = DEFAULT_POLICY
 ) -> tuple[list[Candidate], dict[str, Shown]]:
-    """The latest scan of each content among the last `window` scans that no label stands for.
+    """The latest scan of contents that no label stands for, among the last `window` scans.
 
-    Of a content that somebody called ``unsure`` nothing is asked again.
+    These are the newest :data:`NEWEST` contents and, of the others, :data:`PRESSING` that were not understood or whose
+    score is nearest to one half. Of a content that somebody called ``unsure`` nothing is asked again.
     """
-    query = (
-        sa.select(
-            Scan.id, Scan.sha256, Scan.name, Scan.at, Scan.verdict, Scan.model_version, Scan.score, Scan.complete,
-            Scan.detectors, Scan.shape, ScanNovelty.novelty,
-        )
-        .select_from(Scan)
-        .outerjoin(ScanNovelty, ScanNovelty.scan_id == Scan.id)
-        .order_by(Scan.at.desc(), Scan.id.desc())
-        .limit(window)
-    )  # fmt: skip
-    latest: dict[str, sa.Row[Any]] = {}
-    for row in connection.execute(query):
+    latest: dict[str, Any] = {}
+    for row in connection.execute(_RECENT.limit(window)).all():
         latest.setdefault(row.sha256, row)
-    seen = sorted(latest)
-    contested = set()
-    for start in range(0, len(seen), PAGE):
-        for sha256, said in standing_labels(connection, set(seen[start : start + PAGE]), policy).items():
-            if said.conflict or said.pending:
-                contested.add(sha256)
-            elif said.at is not None:
-                del latest[sha256]
-    found = [
-        Candidate(
-            row.id, sha256, row.score, row.complete, row.detectors, row.novelty, row.shape, sha256 in contested
-        )
-        for sha256, row in latest.items()
-    ]  # fmt: skip
-    shown = {row.id: Shown(row.name, row.at.isoformat(), row.verdict, row.model_version) for row in latest.values()}
+    hashes = iter(latest)
+    contested = _unlabelled(connection, hashes, NEWEST, policy)
+    others = sorted(hashes, key=lambda sha256: _calm(latest[sha256]))
+    contested |= _unlabelled(connection, iter(others), PRESSING, policy)
+    ids = [latest[sha256].id for sha256 in contested]
+    found: list[Candidate] = []
+    shown: dict[str, Shown] = {}
+    for start in range(0, len(ids), PAGE):
+        for row in connection.execute(_CANDIDATES, {"ids": ids[start : start + PAGE]}).all():
+            found.append(
+                Candidate(
+                    row.id, row.sha256, row.score, row.complete, row.detectors, row.novelty, row.shape,
+                    contested[row.sha256],
+                )
+            )  # fmt: skip
+            shown[row.id] = Shown(row.name, row.at.isoformat(), row.verdict, row.model_version)
     return found, shown
+
+
+def _calm(scan: Any) -> tuple[bool, float]:
+    """The less, the more a label of this scan is wanted."""
+    return bool(scan.complete), 1.0 if scan.score is None else abs(scan.score - 0.5)
+
+
+def _unlabelled(connection: Connection, hashes: Iterator[str], most: int, policy: LabelPolicy) -> dict[str, bool]:
+    """The first `most` contents for which no label stands, and whether people contradict each other about them."""
+    found: dict[str, bool] = {}
+    while len(found) < most and (page := list(itertools.islice(hashes, min(PAGE, most - len(found))))):
+        said = standing_labels(connection, set(page), policy)
+        for sha256 in page:
+            standing = said.get(sha256)
+            if standing is None:
+                found[sha256] = False
+            elif standing.conflict or standing.pending:
+                found[sha256] = True
+            elif standing.at is None:
+                found[sha256] = False
+    return found
 
 
 def queue_object(ranked: Ranked, shown: Shown) -> dict[str, Any]:

@@ -57,6 +57,11 @@ def first_id(at: datetime.datetime) -> str:
     return f"{epoch_milliseconds(at):012x}" + "0" * 20
 
 
+def moment_of(row_id: str) -> datetime.datetime:
+    """When the row with this id was made, to the millisecond."""
+    return EPOCH + datetime.timedelta(milliseconds=int(row_id[:12], 16))
+
+
 def epoch_milliseconds(at: datetime.datetime) -> int:
     """Whole milliseconds since 1970."""
     return int((at - EPOCH) // datetime.timedelta(milliseconds=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from .. import metrics
 from ..auth import Principal
 from ..database.candidates import load_candidates, queue_object
+from ..database.clock import moment_of
 from ..database.listing import Page, Span, list_labels
 from ..database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
 from ..endpoint import Operation, json_object
@@ -23,7 +25,6 @@ from ..runtime import Runtime
 
 MAX_REASON = 2000
 MEMBERS = ("scan_id", "sha256", "label", "reason", "evidence")
-QUEUE_WINDOW = 20_000
 QUEUE_LENGTH = 200
 
 
@@ -58,6 +59,9 @@ def store_label(runtime: Runtime, principal: Principal, new: NewLabel) -> dict[s
     except QuotaReached as error:
         raise Problem(429, "label-quota", f"this key may give {error}; wait or ask an admin", retry_after=60) from None
     metrics.LABELS.labels(new.label).inc()
+    if new.label != RETRACTED:
+        scanned = moment_of(stored["scan_id"])
+        metrics.LABEL_DELAY.observe((datetime.datetime.fromisoformat(stored["at"]) - scanned).total_seconds())
     return stored
 
 
@@ -70,7 +74,7 @@ async def queue(request: Request, runtime: Runtime, principal: Principal) -> Res
 
     def load() -> dict[str, Any]:
         with runtime.database.read() as connection:
-            candidates, shown = load_candidates(connection, QUEUE_WINDOW, runtime.label_policy)
+            candidates, shown = load_candidates(connection, policy=runtime.label_policy)
         ranked = rank(candidates, {} if info is None else info.thresholds, int(text))
         items = [queue_object(found, shown[found.candidate.scan_id]) for found in ranked]
         return {"items": items, "candidates": len(candidates)}

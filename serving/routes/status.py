@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from .. import metrics
 from ..auth import Principal
+from ..database.candidates import load_candidates
+from ..database.engine import DatabaseUnavailable
 from ..endpoint import Operation
 from ..openapi import Doc
 from ..problems import Json
@@ -19,7 +21,24 @@ from ..runtime import Runtime
 
 async def show_metrics(request: Request, runtime: Runtime, principal: Principal) -> Response:
     """``GET /metrics`` for Prometheus, over all processes of the service."""
-    return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.CONTENT_TYPE)
+
+    def expose() -> bytes:
+        _count_queue(runtime)
+        return metrics.exposition()
+
+    return Response(await asyncio.to_thread(expose), media_type=metrics.CONTENT_TYPE)
+
+
+def _count_queue(runtime: Runtime) -> None:
+    """Tell how long the queue is; without a database it stays as it was."""
+    try:
+        with runtime.database.read() as connection:
+            candidates, _ = load_candidates(connection, policy=runtime.label_policy)
+    except DatabaseUnavailable:
+        return
+    contested = sum(candidate.contested for candidate in candidates)
+    metrics.LABEL_QUEUE.labels("no").set(len(candidates) - contested)
+    metrics.LABEL_QUEUE.labels("yes").set(contested)
 
 
 async def show_document(request: Request, runtime: Runtime, principal: Principal) -> Response:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.serving.conftest import BLIND
 from tests.serving.models import BENIGN, HOSTILE, benign, hostile
 from tests.serving.served import ADMIN_KEY, Served, wait_for
 
@@ -357,6 +358,23 @@ def test_metrics_add_up_over_the_workers_and_show_no_path_of_a_client(service: S
                 headers={"X-API-Key": ADMIN_KEY},
             ).raise_for_status()
     assert scans() == before + 12
+
+
+def test_metrics_tell_how_long_the_queue_is_how_late_labels_are_and_what_is_served(service: Served) -> None:
+    def metric(name: str) -> float:
+        text = httpx.get(f"http://127.0.0.1:{service.port}/metrics", headers={"X-API-Key": ADMIN_KEY}).text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+    with service.client() as client:
+        answer = client.post("/v1/scan", content=benign(70_001)).json()
+        waiting, labels = metric("safepickle_label_queue{"), metric("safepickle_label_delay_seconds_count")
+        given = {"scan_id": answer["scan_id"], "label": "benign", "reason": "r"}
+        assert client.post("/v1/feedback", json=given).status_code == 201
+        assert waiting == client.get("/v1/queue").json()["candidates"] + 1
+    assert metric("safepickle_label_queue{") == waiting - 1
+    assert metric("safepickle_label_delay_seconds_count") == labels + 1
+    assert 0 < metric("safepickle_label_delay_seconds_sum") < 1000
+    assert metric(f'safepickle_served_models{{version="{BLIND}"}}') == 2
 
 
 def test_unknown_addresses_and_methods_are_problems(service: Served) -> None:

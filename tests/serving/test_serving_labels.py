@@ -14,6 +14,7 @@ from detectors.label_audit import audit
 from pipelines import dataset
 from safepickle.bytecode.trace import FileTrace
 from serving import auth
+from serving.database import candidates as candidates_module
 from serving.database.candidates import load_candidates
 from serving.database.clock import new_id, now
 from serving.database.engine import Database
@@ -330,3 +331,25 @@ def test_what_was_taken_back_is_not_audited(desk: Desk) -> None:
     desk.label("ann", hostile(1), "retracted")
     with desk.database.read() as connection:
         assert audited_labels(connection) == []
+
+
+def test_of_many_files_people_are_asked_about_the_newest_and_of_the_others_the_doubtful_ones(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates_module, "NEWEST", 2)
+    monkeypatch.setattr(candidates_module, "PRESSING", 2)
+    changes: list[dict[str, Any]] = [
+        {"score": 0.0}, {"complete": False}, {"score": 0.45}, {"score": 0.99}, {"score": 0.5}, {"score": 0.1},
+        {"score": 0.2}, {"score": 0.0},
+    ]  # fmt: skip
+    start = now()
+    names = {}
+    for number, change in enumerate(changes):
+        at = start + datetime.timedelta(seconds=number)
+        names[desk.scan(hostile(number), at=at, id=new_id(at), **change)] = number
+    # What is labelled takes no place from what is not.
+    desk.label("ann", hostile(4), "malicious")
+    desk.label("ann", hostile(6), "malicious")
+    with desk.database.read() as connection:
+        found, _ = load_candidates(connection)
+    assert sorted(names[one.sha256] for one in found) == [1, 2, 5, 7]

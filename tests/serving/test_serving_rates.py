@@ -21,6 +21,15 @@ def test_a_key_may_ask_a_burst_at_once_and_then_at_its_rate(monkeypatch: pytest.
     assert [limit.take(1) == 0 for _ in range(6)] == [True] * 5 + [False]
 
 
+def test_whether_there_is_a_token_is_told_without_taking_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 100.0
+    monkeypatch.setattr(rates.time, "monotonic", lambda: moment)
+    limit = Rates(2.0, 1)
+    assert [limit.wait("a"), limit.wait("a"), limit.take("a"), limit.wait("a"), limit.wait("b")] == [0, 0, 0, 0.5, 0]
+    moment += 0.5
+    assert limit.wait("a") == 0
+
+
 def test_without_a_rate_nobody_waits() -> None:
     limit = Rates(0, 1)
     assert {limit.take(None) for _ in range(100)} == {0}
