@@ -15,10 +15,10 @@ from ..queue import REASONS, Candidate, Ranked
 from .tables import Scan, ScanNovelty
 from .writer import standing_labels
 
-WINDOW = 5000
+WINDOW = 3000
 """Scans that are looked at."""
-NEWEST = 600
-PRESSING = 400
+NEWEST = 400
+PRESSING = 200
 PAGE = 500
 
 # Ids sort by age.
