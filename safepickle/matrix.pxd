@@ -21,21 +21,10 @@ cdef int _squares(const float[::1] flat, const double[::1] point, double[::1] ou
 @cython.locals(
     rows=cython.Py_ssize_t, columns=cython.Py_ssize_t, column=cython.Py_ssize_t, row=cython.Py_ssize_t,
     begin=cython.Py_ssize_t, other=cython.Py_ssize_t, value=cython.double, gap=cython.double,
-    first=cython.Py_ssize_t, last=cython.Py_ssize_t, first_begin=cython.Py_ssize_t, first_value=cython.double,
-    kept=cython.bint,
 )
 cdef int _squares_by_column(
     const float[::1] turned, const double[::1] usual, const unsigned int[::1] starts,
     const unsigned int[::1] others, const double[::1] point, double[::1] out,
-) except -1
-
-@cython.locals(rows=cython.Py_ssize_t, row=cython.Py_ssize_t, gap=cython.double)
-cdef int _add_one(const float[::1] turned, Py_ssize_t begin, double value, double[::1] out) except -1
-
-@cython.locals(rows=cython.Py_ssize_t, row=cython.Py_ssize_t, gap=cython.double, next_gap=cython.double)
-cdef int _add_two(
-    const float[::1] turned, Py_ssize_t begin, double value, Py_ssize_t next_begin, double next_value,
-    double[::1] out,
 ) except -1
 
 @cython.locals(
@@ -46,7 +35,6 @@ cdef int _times(const float[::1] flat, const double[::1] vector, double[::1] out
 
 @cython.locals(
     rows=cython.Py_ssize_t, columns=cython.Py_ssize_t, column=cython.Py_ssize_t, row=cython.Py_ssize_t,
-    begin=cython.Py_ssize_t, value=cython.double, first_begin=cython.Py_ssize_t, first_value=cython.double,
-    kept=cython.bint,
+    begin=cython.Py_ssize_t, value=cython.double,
 )
 cdef int _times_by_column(const float[::1] turned, const double[::1] vector, double[::1] out) except -1

@@ -165,55 +165,18 @@ def _squares_by_column(
     _check(len(usual), columns, 1)
     _check(len(starts), columns + 1, 1)
     _check(len(others), starts[columns] + 1, 1)
-    kept = 0
     for column in range(columns):
         value = point[column]
         begin = column * rows
-        first = starts[column]
-        last = starts[column + 1]
-        if usual[column] != value or 2 * (last - first) > rows:
-            if kept == 0:
-                first_begin = begin
-                first_value = value
-                kept = 1
-            else:  # two columns at once: half as much is read and written of the sums
-                _add_two(turned, first_begin, first_value, begin, value, out)
-                kept = 0
-        elif first < last:  # where most rows are as the point is, nothing is added to them
-            if kept:
-                _add_one(turned, first_begin, first_value, out)
-                kept = 0
-            for other in range(first, last):
+        if usual[column] == value:  # where most rows are as the point is, nothing is added to them
+            for other in range(starts[column], starts[column + 1]):
                 row = others[other]
                 gap = turned[begin + row] - value
                 out[row] += gap * gap
-    if kept:
-        _add_one(turned, first_begin, first_value, out)
-
-
-def _add_one(turned: Sequence[float], begin: int, value: float, out: MutableSequence[float]) -> None:
-    rows = len(out)
-    _check(len(turned[begin : begin + rows]), rows, 1)
-    for row in range(rows):
-        gap = turned[begin + row] - value
-        out[row] += gap * gap
-
-
-def _add_two(
-    turned: Sequence[float],
-    begin: int,
-    value: float,
-    next_begin: int,
-    next_value: float,
-    out: MutableSequence[float],
-) -> None:
-    rows = len(out)
-    _check(len(turned[begin : begin + rows]), rows, 1)
-    _check(len(turned[next_begin : next_begin + rows]), rows, 1)
-    for row in range(rows):
-        gap = turned[begin + row] - value
-        next_gap = turned[next_begin + row] - next_value
-        out[row] = (out[row] + gap * gap) + next_gap * next_gap
+        else:
+            for row in range(rows):
+                gap = turned[begin + row] - value
+                out[row] += gap * gap
 
 
 def _times(flat: Sequence[float], vector: Sequence[float], out: MutableSequence[float]) -> None:
@@ -232,20 +195,8 @@ def _times_by_column(turned: Sequence[float], vector: Sequence[float], out: Muta
     rows = len(out)
     columns = len(vector)
     _check(len(turned), rows, columns)
-    kept = 0
     for column in range(columns):
         value = vector[column]
         begin = column * rows
-        if value == 0.0:  # as half of those are that a layer of ReLUs gives: nothing is added
-            continue
-        if kept == 0:
-            first_begin = begin
-            first_value = value
-            kept = 1
-            continue
         for row in range(rows):
-            out[row] = (out[row] + turned[first_begin + row] * first_value) + turned[begin + row] * value
-        kept = 0
-    if kept:
-        for row in range(rows):
-            out[row] += turned[first_begin + row] * first_value
+            out[row] += turned[begin + row] * value
