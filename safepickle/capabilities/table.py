@@ -33,6 +33,7 @@ LONGEST = 200
 """Answers that are kept, of names up to this length: files of a kind name the same few callables."""
 
 _table: Table | None = None
+_UNASKED = object()
 
 
 def lookup(name: str) -> Capability | None:
@@ -60,7 +61,7 @@ def lookup(name: str) -> Capability | None:
     >>> lookup("posix.system").status, lookup("posix.system").reaches[0].kind
     ('root', 'process')
     """
-    return table().find(name)
+    return (_table or table()).find(name)
 
 
 def follow(reach: Reach) -> tuple[Step, ...]:
@@ -157,8 +158,9 @@ class Table:
 
     def find(self, name: str) -> Capability | None:
         """What is known of a name; see :func:`lookup`."""
-        if name in self._answers:
-            return self._answers[name]
+        known = self._answers.get(name, _UNASKED)
+        if known is not _UNASKED:
+            return known  # type: ignore[return-value]  # what is not that object is an answer
         if len(self._answers) >= ANSWERS:
             self._answers.clear()
         found = self._find(name, MAX_HOPS)
