@@ -137,7 +137,12 @@ IDEMPOTENCY = Parameter(
     "Idempotency-Key", "The same key for the same file within a day gets the same answer", place="header"
 )
 PARTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "array", "items": BINARY}}
-FORM: dict[str, Any] = {"type": "object", "properties": {"file": BINARY}, "required": ["file"]}
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"file": BINARY},
+    "required": ["file"],
+    "additionalProperties": False,
+}
 
 OPERATIONS = (
     Operation(
