@@ -95,8 +95,8 @@ MET_WIDTH = cython.declare(cython.int, 64)
 """Call shapes that were met last and are looked up at once, and numbers that each of them takes."""
 KEPT = cython.declare(cython.int, 24)
 """Items of one container that are remembered; of further ones only callables."""
-KEPT_CALLABLES = cython.declare(cython.int, 48)
-"""Items of one container up to which further callables are remembered; fits the six bits of a node's length."""
+KEPT_CALLABLES = cython.declare(cython.int, 256)
+"""Items of one container up to which further callables are remembered; fits the ten bits of a node's length."""
 MAX_OBJECTS = cython.declare(cython.longlong, 131_072)
 MAX_FOLDED = cython.declare(cython.longlong, 1 << 23)
 """Bytes that all folded values together take, about."""
@@ -1185,7 +1185,7 @@ class Machine:
 
     @cython.cfunc
     def _length(self, value: cython.int) -> cython.int:
-        return (self.node_meta[value >> 3] >> 9) & 63
+        return (self.node_meta[value >> 3] >> 9) & 1023
 
     @cython.cfunc
     def _reserve(self, count: cython.longlong) -> cython.bint:
@@ -1209,8 +1209,8 @@ class Machine:
         """Whether the node has room for more items; those that it has may be moved."""
         i: cython.longlong
         meta: cython.int = self.node_meta[node]
-        length: cython.longlong = (meta >> 9) & 63
-        capacity: cython.longlong = (meta >> 15) & 63
+        length: cython.longlong = (meta >> 9) & 1023
+        capacity: cython.longlong = (meta >> 19) & 1023
         begin: cython.longlong = self.node_first[node]
         if length + more <= capacity:
             return True
@@ -1227,7 +1227,7 @@ class Machine:
                 self.items[self.item_count + i] = self.items[begin + i]
             self.node_first[node] = cython.cast(cython.int, self.item_count)
             self.item_count += capacity
-        self.node_meta[node] = (meta & 0x7FFF) | cython.cast(cython.int, capacity << 15)
+        self.node_meta[node] = (meta & 0x7FFFF) | cython.cast(cython.int, capacity << 19)
         return True
 
     @cython.cfunc
@@ -1237,7 +1237,7 @@ class Machine:
         value: cython.int
         tag: cython.int
         flags: cython.int = 0
-        length: cython.longlong = (self.node_meta[node] >> 9) & 63
+        length: cython.longlong = (self.node_meta[node] >> 9) & 1023
         room: cython.longlong = max(0, min(KEPT - length, last - first))
         if room > 0:
             if self._make_room(node, room):
@@ -1275,7 +1275,7 @@ class Machine:
         """Whether a value of a dict that keeps no more items is a text of lines that reads like a program."""
         begin: cython.longlong
         length: cython.longlong
-        if self.node_meta[node] & 7 != DICT_NODE or (self.node_meta[node] >> 9) & 63 >= KEPT + 4:
+        if self.node_meta[node] & 7 != DICT_NODE or (self.node_meta[node] >> 9) & 1023 >= KEPT + 4:
             return False
         begin, length = self._span(self._offset(value))
         if length < 16 or self.work > self.max_work or self.data.find(b"\n", begin, begin + min(length, 256)) < 0:
@@ -1287,7 +1287,7 @@ class Machine:
     def _keep_callable(self, node: cython.longlong, value: cython.int) -> cython.int:
         """A callable, or what holds one, joins a node that keeps no more items; MANY when there is no room left."""
         i: cython.longlong
-        length: cython.longlong = (self.node_meta[node] >> 9) & 63
+        length: cython.longlong = (self.node_meta[node] >> 9) & 1023
         for i in range(length):
             if self.items[self.node_first[node] + i] == value:
                 return 0
