@@ -89,7 +89,9 @@ def _source(person: str, own: Sequence[AuditedLabel], others: Sequence[AuditedLa
     guarded = sum(label.guarded for label in cleared)
     copies = Counter(label.shape for label in own).most_common(1)[0][1] if own else 0
     suspicions = []
-    if guarded >= GUARDED:
+    rest = sum(label.guarded and label.label == "benign" and label.flagged for label in others)
+    # Even a floor is wrong now and then: who clears what it calls malicious as rarely as the others do is no suspect.
+    if guarded >= GUARDED and binom.sf(guarded - 1, len(own), (rest + 1) / (len(others) + 2)) < SIGNIFICANCE:
         suspicions.append(f"calls {guarded} files benign that the floor calls malicious")
     if len(own) >= LEAST and others:
         for what, count, rest in (

@@ -69,8 +69,8 @@ def _alarms(seed: int) -> Callable[[Pool, Any], Any]:
 
 
 def _families(seed: int) -> Callable[[Pool, Any], Any]:
-    def measure(pool: Pool, _panel: Any) -> Any:
-        found = new_families(pool, STREAMS["drift"](pool, seed), seed)
+    def measure(pool: Pool, panel: Any) -> Any:
+        found = new_families(pool, STREAMS["drift"](pool, seed), Setting(BUDGET, 0, seed, panel))
         return [{**dataclasses.asdict(family), "labels": family.labels} for family in found]
 
     return measure

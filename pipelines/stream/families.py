@@ -9,7 +9,7 @@ import numpy as np
 from detectors.online import OnlineLearner
 from detectors.suspicion import Suspicion
 
-from .methods import NONE, event, first_model, raised, settle, teach, truth
+from .methods import NONE, Setting, event, first_model, raised, settle, teach, truth
 from .model import Model
 from .pool import Pool, Rows, by_family
 from .streams import OLD_FAMILIES, Stream
@@ -48,10 +48,10 @@ class Family:
         return LABELS if self.retrained >= ENOUGH else LABELS + 1
 
 
-def new_families(pool: Pool, stream: Stream, seed: int) -> list[Family]:
+def new_families(pool: Pool, stream: Stream, setting: Setting) -> list[Family]:
     """Every family of enough files, each alone; labels come for the files that the model is least sure of."""
-    chance = np.random.default_rng(seed)
-    model = first_model(pool, stream, seed)
+    chance = np.random.default_rng(setting.seed)
+    model = first_model(pool, stream, setting.seed)
     learner = OnlineLearner()
     for row in stream.learned[~pool.malicious[stream.learned]]:
         learner.learn(event(pool, model, int(row), 0.0))
@@ -74,7 +74,7 @@ def new_families(pool: Pool, stream: Stream, seed: int) -> list[Family]:
         advised = [_recall(pool, model, learner, rows, number) for number in range(1, LABELS + 1)]
         retrained = -1.0
         if max(advised) < ENOUGH:
-            retrained = _retrained(pool, stream, model, learner, rows, seed)
+            retrained = _retrained(pool, stream, model, learner, rows, setting)
         found.append(Family(name, len(rows), before, tuple(advised), retrained))
     return found
 
@@ -85,10 +85,10 @@ def _recall(pool: Pool, model: Model, learner: OnlineLearner, rows: Rows, number
     return float(raised(pool, model, learner, rest, model.score(rest))[1].mean()) if len(rest) else 1.0
 
 
-def _retrained(pool: Pool, stream: Stream, model: Model, learner: OnlineLearner, rows: Rows, seed: int) -> float:
+def _retrained(pool: Pool, stream: Stream, model: Model, learner: OnlineLearner, rows: Rows, setting: Setting) -> float:
     told, rest = rows[:LABELS], rows[LABELS:]
     after = Model(
-        pool, stream.learned, truth(pool, stream.learned), np.concatenate([NONE, told]), truth(pool, told), seed
+        pool, stream.learned, truth(pool, stream.learned), np.concatenate([NONE, told]), truth(pool, told), setting.seed
     )
-    settle(pool, stream, model, after)
+    settle(pool, stream, model, after, setting.canaries)
     return float(raised(pool, after, learner, rest, after.score(rest))[1].mean()) if len(rest) else 1.0

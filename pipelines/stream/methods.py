@@ -31,7 +31,7 @@ CHURN = 0.001
 """Share of the old benign files that may flip, as `gate.churn` in params.yaml: of so few, none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setting:
     """What a run is given: labels a period, periods until a label comes, and the files that must not flip."""
 
@@ -122,7 +122,7 @@ def ours(pool: Pool, stream: Stream, setting: Setting) -> Outcome:
         before = champion
         if len(known):
             challenger = _trained(pool, stream, known, truth(pool, known), setting.seed)
-            settle(pool, stream, champion, challenger)
+            settle(pool, stream, champion, challenger, setting.canaries)
             if gate(pool, stream, first, champion, challenger, setting):
                 champion, outcome.promoted = challenger, outcome.promoted + 1
             else:
@@ -278,12 +278,21 @@ def kept(pool: Pool, stream: Stream) -> tuple[Rows, Rows]:
     return stream.kept[~pool.malicious[stream.kept]], stream.kept[pool.malicious[stream.kept]]
 
 
-def settle(pool: Pool, stream: Stream, champion: Model, challenger: Model) -> None:
-    """Raise the challenger's thresholds above the old benign files that the champion clears, so that none flips."""
+def settle(
+    pool: Pool, stream: Stream, champion: Model, challenger: Model, canaries: tuple[list[FileTrace], Flags]
+) -> None:
+    """Raise the challenger's thresholds above the old benign files that the champion clears, so that none flips.
+
+    Never above a hostile canary that the champion catches: rather it is held.
+    """
+    traces, hostile = canaries
+    caught = hostile & (champion.score_traces(traces) >= champion.suspicious)
+    lowest = challenger.score_traces(traces)[caught]
     good = kept(pool, stream)[0]
     cleared = challenger.score(good)[champion.score(good) < champion.suspicious]
     highest = float(cleared.max(initial=0.0)) + 1e-9
-    challenger.suspicious = min(max(challenger.suspicious, highest), 1.0)
+    highest = min(highest, float(lowest.min(initial=1.0)))
+    challenger.suspicious = max(challenger.suspicious, highest)
     challenger.malicious = max(challenger.malicious, challenger.suspicious)
 
 

@@ -152,7 +152,7 @@ def _taught(
 ) -> tuple[Model, Model, OnlineLearner, Given]:
     """What is learned from labels: the retrained model, what the gate leaves serving, the learner, what stood."""
     stood = stands(pool, model, given)
-    after = _retrained(pool, stream, setting.seed, tuple(map(int, stood.rows)), tuple(map(int, stood.said)))
+    after = _retrained(pool, stream, setting, tuple(map(int, stood.rows)), tuple(map(int, stood.said)))
     learner = OnlineLearner()
     learner.suspicion.anchors = dict(_anchors(pool, stream, setting.seed))
     for row, label, person in zip(map(int, stood.rows), stood.said, stood.persons, strict=True):
@@ -163,13 +163,18 @@ def _taught(
     return after, after if passed else model, learner, stood
 
 
-@functools.lru_cache(maxsize=4)
-def _retrained(pool: Pool, stream: Stream, seed: int, rows: tuple[int, ...], said: tuple[int, ...]) -> Model:
+@functools.lru_cache(maxsize=20)
+def _retrained(pool: Pool, stream: Stream, setting: Setting, rows: tuple[int, ...], said: tuple[int, ...]) -> Model:
     """Several attacks leave the same labels standing."""
     after = Model(
-        pool, stream.learned, truth(pool, stream.learned), np.array(rows, np.intp), np.array(said, np.intp), seed
+        pool,
+        stream.learned,
+        truth(pool, stream.learned),
+        np.array(rows, np.intp),
+        np.array(said, np.intp),
+        setting.seed,
     )
-    settle(pool, stream, first_model(pool, stream, seed), after)
+    settle(pool, stream, first_model(pool, stream, setting.seed), after, setting.canaries)
     return after
 
 

@@ -88,3 +88,13 @@ def test_scores_like_those_of_the_others_do_not_stand_out() -> None:
 
 def test_too_few_labels_tell_nothing_of_their_scores() -> None:
     assert suspected([*HONEST, *scored("mallory", "benign", 0.4, 0.41, 0.42, 0.43)]) == frozenset()
+
+
+def test_who_clears_what_the_floor_calls_malicious_no_more_often_than_the_others_does_not_stand_out() -> None:
+    everyone = [
+        label
+        for person in ("ann", "ben", "cleo")
+        for label in (*given(person, 60, "malicious", True), *given(person, 2, "benign", True, guarded=True))
+    ]
+    assert suspected(everyone) == frozenset()
+    assert suspected([*everyone, *given("mallory", 4, "benign", True, guarded=True)]) == frozenset({"mallory"})
