@@ -198,7 +198,8 @@ def _poison(found: Found) -> Iterator[str]:
         yield "Not measured yet."
         return
     yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same"
-    yield "without attack; a retrained model moves by several points with any change of labels: few runs say little."
+    yield "without attack, where honest people label what the attacker labels here: who is named is not learned from, and"
+    yield "what is lost is what honest people would have said. A retrained model moves by several points with any change."
     yield ""
     columns = (
         "attack", "share", "runs", "canary flips", "loss of the retrained model, points",
