@@ -198,8 +198,9 @@ def _poison(found: Found) -> Iterator[str]:
         yield "Not measured yet."
         return
     yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same"
-    yield "without attack, where honest people label what the attacker labels here: who is named is not learned from, and"
-    yield "what is lost is what honest people would have said. A retrained model moves by several points with any change."
+    yield "without attack, where honest people label what the attacker labels here: who is named is not learned"
+    yield "from, and what is lost is what honest people would have said. A retrained model moves by several points"
+    yield "with any change of labels."
     yield ""
     columns = (
         "attack", "share", "runs", "canary flips", "loss of the retrained model, points",
