@@ -28,6 +28,7 @@ from safepickle.errors import SafePickleError
 from safepickle.features import SCHEMA, extract
 from safepickle.features.library import library_of
 from safepickle.limits import DEFAULT_LIMITS
+from safepickle.mapped import Mapped
 from safepickle.scan import FileReport, Scanner, trace_data
 
 from .console.story import pack, tell
@@ -112,7 +113,7 @@ def _answer_all(
             data: bytes | mmap.mmap = body[start : start + size]
         else:
             # Not closed by hand: views of it may live as long as the report.
-            data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            data = Mapped(descriptor, 0, access=mmap.ACCESS_READ)
         start += size
         answer, part = _answer(scanner, data, name, digest, header["story"])
         answers.append(answer)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import resource
 import socket
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 from starlette.requests import Request
 
+from registry.store import Registry
 from serving.database.engine import Database
 from serving.endpoint import identify
 from serving.problems import Problem
@@ -151,3 +156,37 @@ def test_bad_keys_leave_nothing_in_memory(sqlite_database: Database) -> None:
         return grown
 
     assert asyncio.run(ask()) < 3_000_000
+
+
+def test_a_huge_upload_takes_little_memory_of_any_process(
+    tmp_path: Path, make_store: Callable[[Path], Registry]
+) -> None:
+    make_store(tmp_path / "store")
+    service = Served(tmp_path, tmp_path / "store", scan_processes=1, learner=False)
+    noise = random.Random(1).randbytes(1 << 20)
+    most = [0]
+    done = threading.Event()
+
+    def resident() -> int:
+        return sum(process.memory_info().rss for process in (*service.workers(), *service.scanners()))
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                most[0] = max(most[0], resident())
+
+    service.start()
+    watcher = threading.Thread(target=watch)
+    try:
+        with service.client() as client:
+            assert client.post("/v1/scan", content=BENIGN).status_code == 200
+            before = resident()
+            watcher.start()
+            answer = client.post("/v1/scan", content=(noise for _ in range(256)))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["size"] == 256 << 20
+    finally:
+        done.set()
+        service.stop()
+    watcher.join()
+    assert most[0] - before < 60_000_000
