@@ -31,6 +31,19 @@ from tests.serving.served import ADMIN_KEY, Served, wait_for
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, make_store: Callable[[Path], Registry]) -> Iterator[Served]:
+    """A service of these tests' own: with a small database, and nobody else who tries keys."""
+    folder = tmp_path_factory.mktemp("pressure")
+    make_store(folder / "store")
+    served = Served(
+        folder, folder / "store", max_body=300_000_000, memory_body=100_000, body_timeout=2, scan_processes=1
+    )
+    served.start()
+    yield served
+    served.stop()
+
+
 @contextmanager
 def full(service: Served, size: int) -> Iterator[None]:
     """Workers that cannot make any file larger than `size`, as if the disk were full."""
@@ -125,18 +138,16 @@ def statuses_of(service: Served, keys: Sequence[str]) -> list[bytes]:
     return statuses
 
 
-def test_ten_thousand_bad_keys_are_held_off_and_good_ones_go_on_working(service: Served) -> None:
+def test_thousands_of_bad_keys_are_held_off_and_good_ones_go_on_working(service: Served) -> None:
     statuses: Counter[bytes] = Counter()
     with service.client() as client:
-        for start in range(0, 10_000, 50):
+        for start in range(0, 3_000, 50):
             statuses.update(statuses_of(service, [f"not-a-key-of-anybody-{start + at:06}" for at in range(50)]))
-            if start % 1000 == 0:
+            if start % 500 == 0:
                 assert client.post("/v1/scan", content=BENIGN).status_code == 200
     assert statuses.keys() == {b"401", b"429"}
     assert statuses[b"401"] >= 100
-    assert statuses[b"429"] > 5000
-    # Others may again try a few.
-    time.sleep(2)
+    assert statuses[b"429"] > 1500
 
 
 def test_bad_keys_leave_nothing_in_memory(sqlite_database: Database) -> None:
@@ -158,11 +169,7 @@ def test_bad_keys_leave_nothing_in_memory(sqlite_database: Database) -> None:
     assert asyncio.run(ask()) < 3_000_000
 
 
-def test_a_huge_upload_takes_little_memory_of_any_process(
-    tmp_path: Path, make_store: Callable[[Path], Registry]
-) -> None:
-    make_store(tmp_path / "store")
-    service = Served(tmp_path, tmp_path / "store", scan_processes=1, learner=False)
+def test_a_huge_upload_takes_little_memory_of_any_process(service: Served) -> None:
     noise = random.Random(1).randbytes(1 << 20)
     most = [0]
     done = threading.Event()
@@ -175,18 +182,16 @@ def test_a_huge_upload_takes_little_memory_of_any_process(
             with contextlib.suppress(psutil.NoSuchProcess):
                 most[0] = max(most[0], resident())
 
-    service.start()
     watcher = threading.Thread(target=watch)
-    try:
-        with service.client() as client:
-            assert client.post("/v1/scan", content=BENIGN).status_code == 200
-            before = resident()
-            watcher.start()
-            answer = client.post("/v1/scan", content=(noise for _ in range(256)))
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["size"] == 256 << 20
-    finally:
-        done.set()
-        service.stop()
-    watcher.join()
+    with service.client() as client:
+        assert client.post("/v1/scan", content=BENIGN).status_code == 200
+        before = resident()
+        watcher.start()
+        try:
+            answer = client.post("/v1/scan", content=(noise for _ in range(200)), timeout=120)
+        finally:
+            done.set()
+            watcher.join()
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["size"] == 200 << 20
     assert most[0] - before < 60_000_000
