@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .source import Source
     from .survey import Survey
 
-MOST_BYTES = 16 << 20
+MOST_BYTES = 4 << 20
 """Of a program that is read."""
+_MOST = {b"[": 200_000, b"{": 200_000, b'"': 1_000_000}
+"""Lists, objects and quotes in a program that is read: what they become takes many times their bytes."""
 DEEPEST = 64
 """Levels that are written; a level takes a few of the interpreter's frames."""
 
@@ -103,6 +105,11 @@ class JsonProgram:
         self.opcodes += b"B" + pack("<I", len(data)) + data
 
 
+def fits(text: bytes) -> bool:
+    """Whether what a text in JSON becomes takes a bounded amount of memory."""
+    return len(text) <= MOST_BYTES and all(text.count(mark) <= most for mark, most in _MOST.items())
+
+
 def read(kind: type[JsonProgram], source: Source, place: Place, survey: Survey) -> bool:
     """Add the pickle that a text amounts to; False where it is no program of that kind."""
     from json import loads
@@ -111,8 +118,12 @@ def read(kind: type[JsonProgram], source: Source, place: Place, survey: Survey) 
     if source.partial or source.size > MOST_BYTES:
         survey.fail("unsupported-format", inside, 0, f"more than {MOST_BYTES >> 20} MB of it are not read")
         return True
+    text = source.read(0, source.size)
+    if not fits(text):
+        survey.fail("unsupported-format", inside, 0, "it has more parts than are read")
+        return True
     try:
-        found = loads(source.read(0, source.size))
+        found = loads(text)
     except RecursionError:
         survey.fail("budget:depth", inside)
         return True

@@ -9,7 +9,7 @@ told here. See ``keras.saving.deserialize_keras_object``.
 from __future__ import annotations
 
 from .base64_text import decode_base64
-from .json_program import DEEPEST, MOST_BYTES, JsonProgram, Unreadable, add
+from .json_program import DEEPEST, MOST_BYTES, JsonProgram, Unreadable, add, fits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,10 @@ def read_embedded(source: Source, place: Place, survey: Survey) -> None:
         position = min((found for mark in _MARKS if (found := source.find(mark, position, end)) >= 0), default=-1)
         if position < 0:
             return
-        text = source.read(position, end - position).decode("utf-8", "replace")
+        data = source.read(position, end - position)
+        if not fits(data):
+            return
+        text = data.decode("utf-8", "replace")
         length = 1
         try:
             model, length = JSONDecoder().raw_decode(text)

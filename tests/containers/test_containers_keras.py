@@ -130,6 +130,14 @@ def test_a_deep_configuration_is_incomplete(deep: int) -> None:
     assert not trace_bytes(zip_of({"config.json": text.encode(), "metadata.json": b"{}"})).complete
 
 
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"0.1,"])
+def test_a_flood_of_parts_is_not_read(part: bytes) -> None:
+    """What 4 MB of them become would take hundreds."""
+    text = b'{"class_name":"A","config":[' + part * (0x480000 // len(part)) + b"1]}"
+    trace = trace_bytes(text)
+    assert (trace.complete, trace.streams) == (False, ())
+
+
 def test_a_pickled_model_is_read_through_its_bytes() -> None:
     for model, found in ((PLAIN, False), (sequential(LAMBDA), True)):
         trace = trace_bytes(pickle.dumps({"model": io.BytesIO(archive(model))}, 4))
