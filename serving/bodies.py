@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import IO
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -159,8 +158,7 @@ async def receive(request: Request, spool: Spool, max_body: int, idle: float) ->
 
 def _named(request: Request) -> str:
     """The query's ``name``, harmless."""
-    query: bytes = request.scope["query_string"]
-    return plain_name(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)).get("name", ""))
+    return plain_name(request.query_params.get("name", ""))
 
 
 async def discard_rest(request: Request) -> None:

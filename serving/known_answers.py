@@ -10,7 +10,8 @@ LARGEST = 16 * 1024
 """Bytes of a compressed Trace and a story that are kept of one content."""
 MOST_FINDINGS = 20
 
-_Scanned = tuple[dict[str, Any], bytes, ModelInfo]
+Scanned = tuple[dict[str, Any], bytes, ModelInfo]
+"""An answer and the model that it comes from."""
 
 
 class KnownAnswers:
@@ -27,9 +28,9 @@ class KnownAnswers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._known: dict[tuple[str, str], _Scanned] = {}
+        self._known: dict[tuple[str, str], Scanned] = {}
 
-    def get(self, name: str, sha256: str, story: str) -> _Scanned | None:
+    def get(self, name: str, sha256: str, story: str) -> Scanned | None:
         """The answer for a file of this content under this name; None when it has to be scanned."""
         known = self._known.pop((sha256, story), None)
         if known is None:
@@ -40,7 +41,7 @@ class KnownAnswers:
             return known
         return {**header, "file": {**header["file"], "path": name}}, trace, model
 
-    def put(self, sha256: str, story: str, scanned: _Scanned) -> None:
+    def put(self, sha256: str, story: str, scanned: Scanned) -> None:
         """Keep an answer if it is final and small."""
         header, trace, _ = scanned
         if not self._most or not header["file"]["complete"] or len(header["file"]["findings"]) > MOST_FINDINGS:

@@ -23,6 +23,7 @@ from .database.idempotency import earlier_answer, forget_answers
 from .database.migrate import upgrade
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
+from .known_answers import Scanned
 from .labels import LabelPolicy, decision
 from .learner_job import JOB, new_holder
 from .model_source import Champions
@@ -30,8 +31,8 @@ from .problems import Problem
 from .rates import Rates
 from .remote import Fetcher
 from .retention import Retention
-from .scan_child import File, ScanCrashed, ScanTimeout
-from .scan_pool import NoModel, Saturated, Scanned, ScanPool
+from .scan_child import File, ScanTimeout
+from .scan_pool import SCAN_ERRORS, NoModel, Saturated, ScanPool
 from .settings import Settings
 
 logger = logging.getLogger("safepickle.serving")
@@ -42,7 +43,6 @@ BAD_KEYS_AT_ONCE = 100
 """Of one address; more are answered without a look at the database."""
 LEARNER_LOOK = 1.0
 TIDY_INTERVAL = 600.0
-SCAN_ERRORS = (Saturated, NoModel, ScanTimeout, ScanCrashed)
 SECRETS = ("SAFEPICKLE_ADMIN_KEY", "SAFEPICKLE_KEY_PEPPER", "SAFEPICKLE_REGISTRY_KEY")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import metrics
 from .bodies import Spool
-from .known_answers import KnownAnswers
+from .known_answers import KnownAnswers, Scanned
 from .model_source import ModelInfo, ModelRefused, ModelSource
 from .scan_child import File, ScanCrashed, ScanProcess, ScanTimeout
 from .settings import Settings
@@ -30,8 +30,8 @@ class NoModel(Exception):
     """No model is loaded."""
 
 
-Scanned = tuple[dict[str, Any], bytes, ModelInfo]
-"""An answer and the model that it comes from."""
+SCAN_ERRORS = (Saturated, NoModel, ScanTimeout, ScanCrashed)
+"""Why there is no answer for a file."""
 
 
 class ScanPool:
@@ -172,7 +172,7 @@ class ScanPool:
         for number in left:
             try:
                 done(number, await self.scan(*files[number], story))
-            except (Saturated, NoModel, ScanCrashed, ScanTimeout) as error:
+            except SCAN_ERRORS as error:
                 done(number, error)
 
     def _recall(self, name: str, spool: Spool, story: str) -> Scanned | None:

@@ -81,12 +81,10 @@ class TarStream:
         if not block.strip(b"\0"):
             self._state = "end"
             return
-        header = _plain_header(block)
-        if header is None:
-            try:
-                header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            except (tarfile.HeaderError, ValueError) as error:
-                raise MalformedTar(f"a header of the archive is damaged: {error}") from None
+        try:
+            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise MalformedTar(f"a header of the archive is damaged: {error}") from None
         size = header.size if self._size is None or header.type not in _FILES else self._size
         if size < 0:
             raise MalformedTar("a member of the archive has a negative size")
@@ -153,22 +151,6 @@ class TarStream:
                 if not (size.isascii() and size.isdecimal() and len(size) < 19):
                     raise MalformedTar("a pax header has a size that is no number")
                 self._size = int(size)
-
-
-def _plain_header(block: bytes) -> tarfile.TarInfo | None:
-    """The header of a plain file with a short name, as :mod:`tarfile` reads it, which takes five times as long."""
-    size, checksum = block[124:135], block[148:154]
-    if block[156:157] != tarfile.REGTYPE or block[345] or not (size.isdigit() and checksum.isdigit()):
-        return None
-    try:
-        if sum(block) - sum(block[148:156]) + 8 * 32 != int(checksum, 8) or block[154:155] != b"\0":
-            return None
-        header = tarfile.TarInfo(block[:100].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
-        header.size = int(size, 8)
-    except ValueError:
-        return None
-    header.type = tarfile.REGTYPE
-    return header
 
 
 def _pax_records(data: bytes) -> dict[str, str]:

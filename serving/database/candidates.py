@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ..labels import DEFAULT_POLICY, LabelPolicy
+from ..labels import DEFAULT_POLICY, LabelPolicy, Standing
 from ..queue import REASONS, Candidate, Ranked
 from .tables import Scan, ScanNovelty
 from .writer import standing_labels
@@ -85,13 +85,10 @@ def _unlabelled(connection: Connection, hashes: Iterator[str], most: int, policy
     while len(found) < most and (page := list(itertools.islice(hashes, min(PAGE, most - len(found))))):
         said = standing_labels(connection, set(page), policy)
         for sha256 in page:
-            standing = said.get(sha256)
-            if standing is None:
-                found[sha256] = False
-            elif standing.conflict or standing.pending:
-                found[sha256] = True
-            elif standing.at is None:
-                found[sha256] = False
+            standing = said.get(sha256, Standing(None))
+            contested = bool(standing.conflict or standing.pending)
+            if contested or standing.at is None:
+                found[sha256] = contested
     return found
 
 
