@@ -256,7 +256,8 @@ def test_a_label_is_stored_as_an_event_and_answers_later_scans_of_that_content(
 
 
 def test_a_label_decides_the_next_scan_beside_the_verdict_until_it_is_taken_back(service: Served) -> None:
-    data = hostile(55)
+    # A name of its own: what other tests label teaches the learner of the names in their files.
+    data = hostile(55).replace(b"cos\nsystem\n", b"cof_no_other_test\nrun\n")
     with service.client() as client:
 
         def say(label: str) -> httpx.Response:
