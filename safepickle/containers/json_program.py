@@ -1,11 +1,8 @@
-"""Programs in JSON that a framework builds objects from, told as the pickle that would do the same.
-
-Everything that is known of pickles, from the machine to the evidence, then holds for them as it is.
-"""
+"""Programs in JSON that a framework builds objects from, told as the pickle that would do the same."""
 
 from __future__ import annotations
 
-from struct import pack
+from .program import Program, Unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,32 +20,16 @@ DEEPEST = 64
 """Levels that are written; a level takes a few of the interpreter's frames."""
 
 
-class Unreadable(ValueError):
-    """The program is none that its framework could run."""
-
-
-class JsonProgram:
-    """Opcodes of a pickle of protocol 4, in the order in which a framework would do the same.
-
-    Who derives from it says what becomes of an object in `build`.
+class JsonProgram(Program):
+    """What a framework does with an object in JSON; who derives from it says what becomes of one in `build`.
 
     Attributes
     ----------
-    step
-        The framework, as it stands in a place.
     keys
         What an object has that is a program of it.
     """
 
-    step = ""
     keys: frozenset[str] = frozenset()
-
-    def __init__(self) -> None:
-        self.opcodes = bytearray(b"\x80\x04")
-
-    def finished(self) -> bytes:
-        """The whole stream."""
-        return bytes(self.opcodes + b".")
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value.
@@ -73,36 +54,6 @@ class JsonProgram:
         for part in parts:
             self.build(part, depth + 1)
         self.opcodes += fill
-
-    def named(self, module: str, name: str) -> None:
-        """Push what ``module`` has by a name."""
-        self.text(module)
-        self.text(name)
-        self.opcodes += b"\x93"
-
-    def plain(self, value: Any) -> None:
-        """Push a value of JSON that holds no others."""
-        if value is None:
-            self.opcodes += b"N"
-        elif isinstance(value, bool):
-            self.opcodes += b"\x88" if value else b"\x89"
-        elif isinstance(value, str):
-            self.text(value)
-        elif isinstance(value, float):
-            self.opcodes += b"G" + pack(">d", value)
-        elif -0x80000000 <= value < 0x80000000:
-            self.opcodes += b"J" + pack("<i", value)
-        else:
-            self.text(str(value))
-
-    def text(self, text: str) -> None:
-        """Push a text."""
-        data = text.encode("utf-8", "surrogatepass")
-        self.opcodes += (b"\x8c" + pack("<B", len(data)) if len(data) < 256 else b"X" + pack("<I", len(data))) + data
-
-    def binary(self, data: bytes) -> None:
-        """Push bytes."""
-        self.opcodes += b"B" + pack("<I", len(data)) + data
 
 
 def fits(text: bytes) -> bool:
@@ -143,6 +94,5 @@ def add(kind: type[JsonProgram], found: Any, place: Place, survey: Survey) -> bo
     except Unreadable as error:
         survey.fail("unsupported-format", inside, 0, f"it cannot be read: {error}")
         return True
-    if survey.take_unpacked(len(program.opcodes), inside):
-        survey.region(survey.keep(program.finished(), inside), inside, "pickle")
+    program.tell(place, survey)
     return True

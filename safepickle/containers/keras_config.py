@@ -9,7 +9,8 @@ told here. See ``keras.saving.deserialize_keras_object``.
 from __future__ import annotations
 
 from .base64_text import decode_base64
-from .json_program import DEEPEST, MOST_BYTES, JsonProgram, Unreadable, add, fits
+from .json_program import DEEPEST, MOST_BYTES, JsonProgram, add, fits
+from .program import Unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

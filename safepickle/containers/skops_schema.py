@@ -6,7 +6,8 @@ is told here is what trusting all of them would do. See ``skops.io``.
 
 from __future__ import annotations
 
-from .json_program import DEEPEST, JsonProgram, Unreadable
+from .json_program import DEEPEST, JsonProgram
+from .program import Unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
