@@ -1,4 +1,4 @@
-"""Formats that are recognised and not read: they hold no pickle, but some of them hold code of another kind."""
+"""Formats that are recognised by their first bytes: they hold no pickle, but some of them do something of their own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ class Format(Record):
         Bytes that stand at an offset in every such file.
     unread
         Why not having read it matters: the code it may carry, or what would be needed to unpack it. Empty for
-        formats that can carry neither code nor a pickle.
+        formats that can carry neither code nor a pickle, and for those that are read.
+    reader
+        Module here whose ``read`` looks into it; empty for those that are only recognised.
     """
 
     name: str
     offset: int
     magic: bytes
     unread: str = ""
+    reader: str = ""
 
 
 _HDF5 = "layers may carry marshalled Python code"
@@ -37,7 +40,7 @@ _UNPACKED = "nothing in the standard library unpacks it; unpack it and scan what
 FORMATS: tuple[Format, ...] = (
     *(Format("hdf5", 0 if power < 9 else 1 << power, b"\x89HDF\r\n\x1a\n", _HDF5) for power in range(8, 14)),
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
-    Format("tflite", 4, b"TFL3", "custom operators are not analysed"),
+    Format("tflite", 4, b"TFL3", reader="tflite_model"),
     Format("gguf", 0, b"GGUF", "a chat template in it is a program"),
     Format("elf", 0, b"\x7fELF", "native code"),
     Format("mach-o", 0, b"\xcf\xfa\xed\xfe", "native code"),
@@ -61,7 +64,7 @@ for _known in FORMATS:
 _PLACES = tuple((key >> 8, (key >> 8) + (key & 255), known) for key, known in _BY_PLACE.items())
 """Where magics stand, and the formats by the magic there."""
 
-_ONNX = Format("onnx", 0, b"", "custom operators and external data paths are not analysed")
+_ONNX = Format("onnx", 0, b"", reader="onnx_model")
 _SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
 _SAFETENSORS = Format("safetensors", 0, b"")
@@ -106,15 +109,24 @@ def sniff(source: Source) -> bool:
     return _match(source) is not None
 
 
+def needs_all(source: Source) -> bool:
+    """Whether more than the head of it is read."""
+    known = _match(source)
+    return known is not None and known.reader != ""
+
+
 def read(source: Source, place: Place, survey: Survey) -> str:
-    """Name the format; where it may carry what nobody here reads, the file is incomplete."""
+    """Name the format and read what can be; where it may carry what nobody here reads, the file is incomplete."""
     known = _match(source)
     if known is None:
         return ""
+    inside = (*place, (known.name, ""))
+    if known.reader:
+        __import__(f"{__package__}.{known.reader}", fromlist=["read"]).read(source, inside, survey)
     if known.unread:
-        survey.fail("unsupported-format", (*place, (known.name, "")), 0, known.unread)
+        survey.fail("unsupported-format", inside, 0, known.unread)
     if known.name == "hdf5" and not source.partial:
         from . import keras_config
 
-        keras_config.read_embedded(source, (*place, (known.name, "")), survey)
+        keras_config.read_embedded(source, inside, survey)
     return known.name

@@ -22,10 +22,6 @@ def _always(_source: Source) -> bool:
     return True
 
 
-def _never(_source: Source) -> bool:
-    return False
-
-
 def _later(module: str, name: str) -> Any:
     """A function of a module that is imported when it is first called: most files need few of the readers."""
 
@@ -77,7 +73,7 @@ READERS: dict[str, Reader] = {
         _later("numpy_array", "sniff"), _later("numpy_array", "read"), b"\x93", _later("numpy_array", "needs_all")
     ),
     "json": Reader(_later("text", "is_json"), _later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
-    "known": Reader(known_format.sniff, known_format.read, b"", _never),
+    "known": Reader(known_format.sniff, known_format.read, b"", known_format.needs_all),
 }
 """Every reader that accepts the bytes reads them; the order is that of the names in ``pickle+zip``."""
 
