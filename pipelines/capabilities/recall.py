@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from safepickle.bytecode.folding import RESOLVERS
 from safepickle.capabilities.capability import Capability
 from safepickle.capabilities.layout import CALL
 from safepickle.capabilities.sinks import sink_kind
@@ -36,6 +37,8 @@ class Recall(Record):
         Only known to call what they are passed.
     reaching
         Known to reach a sink, but not with what they are passed.
+    followed
+        Nothing of the kind, and a resolver: the machine follows what it hands out by name, and judges that.
     missed
         Nothing of the kind.
     left_out
@@ -45,6 +48,7 @@ class Recall(Record):
     flowing: tuple[tuple[str, str], ...]
     calling: tuple[tuple[str, str], ...]
     reaching: tuple[tuple[str, str], ...]
+    followed: tuple[tuple[str, str], ...]
     missed: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str], ...]
 
@@ -69,7 +73,8 @@ def recall(entries: Iterable[tuple[str, str]], table: Table) -> Recall:
             continue
         flowing = {kind: count for (kind, flows), count in kinds.items() if flows and kind != CALL}
         told = {kind: count for (kind, _), count in kinds.items() if kind != CALL}
-        by = "flowing" if flowing else "calling" if (CALL, True) in kinds else "reaching" if told else "missed"
+        nothing = "followed" if full in RESOLVERS else "missed"
+        by = "flowing" if flowing else "calling" if (CALL, True) in kinds else "reaching" if told else nothing
         found[by].append((full, " ".join(f"{kind}:{count}" for kind, count in (flowing or told).items())))
     return Recall(**{name: tuple(told) for name, told in found.items()})
 

@@ -190,8 +190,10 @@ def test_what_is_measured_is_told_from_the_table(table: Table) -> None:
         "exec 1: builtins.eval"
     ]
     entries = [("kit", "run"), ("kit.core", "*"), ("kit.core", "add"), ("kit.core", "never"), ("posix", "system")]
+    entries.append(("_operator", "itemgetter"))
     measured = recall(entries, table)
     assert [name for name, _ in measured.flowing] == ["kit.run", "kit.core.*"]
+    assert [name for name, _ in measured.followed] == ["_operator.itemgetter"]
     assert [name for name, _ in measured.missed] == ["kit.core.add"]
     assert [name for name, _ in measured.left_out] == ["kit.core.never", "posix.system"]
     assert still_tagged({"kit.core.gone": True, "kit.core.add": False, "elsewhere.f": False}, table) == [True]
