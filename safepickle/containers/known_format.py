@@ -41,7 +41,7 @@ FORMATS: tuple[Format, ...] = (
     *(Format("hdf5", 0 if power < 9 else 1 << power, b"\x89HDF\r\n\x1a\n", _HDF5) for power in range(8, 14)),
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
     Format("tflite", 4, b"TFL3", reader="tflite_model"),
-    Format("gguf", 0, b"GGUF", "a chat template in it is a program"),
+    Format("gguf", 0, b"GGUF", reader="gguf_model"),
     Format("elf", 0, b"\x7fELF", "native code"),
     Format("mach-o", 0, b"\xcf\xfa\xed\xfe", "native code"),
     Format("pe", 0, b"MZ\x90\x00", "native code"),

@@ -44,8 +44,6 @@ _MARKED_BYTES = 16 << 20
 _MAX_NESTING = 256
 
 _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
-    (b"{%", "jinja-template", "a template is a program"),
-    (b"{{", "jinja-template", "a template is a program"),
     (b"!!python/", "yaml", "tags name Python callables"),
     (b'"py/', "json", "jsonpickle names Python callables"),
     (b"_target_", "", "a configuration names Python callables"),
@@ -53,6 +51,10 @@ _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
     (b'"class_name"', "json", "a configuration names classes and functions to build"),
 )
 """Marks of text that a framework runs or builds objects from: mark, container, why it matters."""
+_TEMPLATE, _TEMPLATE_END = (b"{%", b"{{"), (b"%}", b"}}")
+"""Marks of a template, and what ends what they begin."""
+_ESCAPED = (b"\\u007b", b"\\u007B")
+"""How JSON may write their first character."""
 _OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema}
 """Programs in JSON that are read, by what stands in them."""
 
@@ -107,13 +109,48 @@ def read_text(source: Source, place: Place, survey: Survey) -> str:
 def _read_programs(source: Source, place: Place, survey: Survey) -> str:
     """Name of the container where a mark says that the text is more than data; as a member it is only noted."""
     limit = min(source.size, _MARKED_BYTES)
+    marked = any(source.find(mark, 0, limit) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
+    found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
     for mark, name, why in _PROGRAMS:
         offset = source.find(mark, 0, limit)
         if offset >= 0:
             note = survey.fail if source.alone else survey.odd
             note("unsupported-format", (*place, (name or "text", "")), offset, why)
-            return name or "text"
-    return ""
+            return found or name or "text"
+    return found
+
+
+def _read_templates(source: Source, place: Place, survey: Survey) -> bool:
+    """Tell what the templates do that a text is or that strings in JSON are; whether there are any."""
+    from . import jinja_template
+
+    inside = (*place, ("jinja-template", ""))
+    if source.partial or source.size > _MARKED_BYTES:
+        note = survey.fail if source.alone else survey.odd
+        note("unsupported-format", inside, 0, "a template is a program; this one is too long to be read")
+        return True
+    found = False
+    for key, template in _templates(source, place, survey):
+        if not survey.take_member(inside):
+            break
+        jinja_template.read(template, (*place, ("jinja-template", key)), survey, source.alone)
+        found = True
+    return found
+
+
+def _templates(source: Source, place: Place, survey: Survey) -> Iterator[tuple[str, str]]:
+    """Texts that may be templates: strings in JSON, and all of it where marks stand outside of these."""
+    within = 0
+    if is_json(source):
+        for key, literal in _strings(source, place, survey, every=True):
+            within += sum(literal.count(mark) for mark in _TEMPLATE)
+            if any(mark in literal for mark in (*_TEMPLATE, *_ESCAPED)):
+                text = _unescaped(literal)
+                if any(begin in text and end in text for begin, end in zip(_TEMPLATE, _TEMPLATE_END, strict=True)):
+                    yield key, text.decode("utf-8", "replace")
+    data = source.read(0, source.size)
+    if sum(data.count(mark) for mark in _TEMPLATE) > within:
+        yield "", data.decode("utf-8", "replace")
 
 
 def _read_base64(key: str, literal: bytes, place: Place, survey: Survey) -> None:
@@ -137,20 +174,24 @@ def _is_promising(text: bytes, head: bytes, partial: bool, survey: Survey) -> bo
 
 def _spellings(literal: bytes) -> list[bytes]:
     """A JSON string's text as loaders may read it: escapes resolved, and with the alphabet for URLs as well."""
-    if b"\\" in literal:
-        from json import loads
-
-        try:
-            literal = str(loads(b'"' + literal + b'"')).encode("ascii", "ignore")
-        except (ValueError, RecursionError):
-            return []
+    literal = _unescaped(literal).decode("utf-8", "ignore").encode("ascii", "ignore") if b"\\" in literal else literal
     if b"-" in literal or b"_" in literal:
         return [literal, literal.replace(b"-", b"+").replace(b"_", b"/")]
     return [literal]
 
 
-def _strings(source: Source, place: Place, survey: Survey) -> Iterator[tuple[str, bytes]]:
-    """``(path of keys, literal)`` of each string value that may be base64; escapes as written."""
+def _unescaped(literal: bytes) -> bytes:
+    """What a string in JSON stands for, in UTF-8; nothing where it is none."""
+    from json import loads
+
+    try:
+        return str(loads(b'"' + literal + b'"', strict=False)).encode("utf-8", "replace")
+    except ValueError:
+        return b""
+
+
+def _strings(source: Source, place: Place, survey: Survey, every: bool = False) -> Iterator[tuple[str, bytes]]:
+    """``(path of keys, literal)`` of each string value that may be base64, or of `every` string; escapes as written."""
     data, position, end = source.data, source.start, source.end
     keys: list[bytes] = []
     key = b""
@@ -166,7 +207,9 @@ def _strings(source: Source, place: Place, survey: Survey) -> Iterator[tuple[str
         position = close + 1
         if data[position : position + 1] == b":" or data[position : min(position + 64, end)].lstrip()[:1] == b":":
             key = data[begin : min(close, begin + NAME_LENGTH)]
-        elif close - begin >= _SHORTEST and data[begin] in _FIRST_CHARACTERS:
+            if every:
+                yield member_name(key), data[begin:close]
+        elif every or (close - begin >= _SHORTEST and data[begin] in _FIRST_CHARACTERS):
             yield member_name(b".".join(part for part in (*keys, key) if part)), data[begin:close]
         count += 1
         if count % 4096 == 0 and survey.overdue(place):

@@ -13,7 +13,6 @@ SAFETENSORS = struct.pack("<Q", 2) + b"{}" + bytes(16)
 UNREAD = {
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "saved-model": b"\x08\x01\x12\x07abcdefg\x1a\x052.1.0",
-    "gguf": b"GGUF\x03\x00\x00\x00" + bytes(100),
     "elf": b"\x7fELF" + bytes(60),
 }
 

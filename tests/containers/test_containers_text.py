@@ -57,10 +57,8 @@ def test_words_and_prose_in_json_are_no_pickles() -> None:
     assert (contents.container, contents.complete, contents.regions) == ("json", True, ())
 
 
-def test_templates_and_text_are_incomplete_as_files_and_not_as_members() -> None:
+def test_programs_and_text_are_incomplete_as_files_and_not_as_members() -> None:
     for data, container in (
-        (b"{% for x in y %}{{ x }}{% endfor %}", "jinja-template"),
-        (json.dumps({"chat_template": "{{ messages }}"}).encode(), "jinja-template"),
         (TEXT, "text"),
         (b"a: !!python/name:builtins.len\n", "yaml"),
     ):

@@ -50,7 +50,7 @@ def test_a_cut_or_changed_model_never_fails_and_a_cut_one_is_incomplete() -> Non
     for length in range(9, len(data)):
         assert not scan(data[:length]).complete
     rng = random.Random(5)
-    for _ in range(3000):
+    for _ in range(500):
         changed = bytearray(data)
         for _ in range(rng.choice((1, 2, 8))):
             changed[rng.choice((*range(4), *range(8, len(data))))] = rng.randrange(256)

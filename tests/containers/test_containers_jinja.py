@@ -1,0 +1,203 @@
+"""Chat templates: what rendering one does, in JSON, YAML, GGUF and on its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import sys
+import time
+
+import pytest
+
+from safepickle.bytecode.trace import FileTrace
+from safepickle.scan import trace_bytes
+
+from .samples import PLAIN_4, kinds, scan, zip_of
+
+CHATML = (
+    "{%- for message in messages -%}{%- if loop.first and message['role'] != 'system' -%}"
+    "{{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' -}}{%- endif -%}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] | trim + '<|im_end|>\\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+TOOLS = """
+{%- set ns = namespace(is_first=false, index=messages|length - 1) %}
+{%- macro render(tool, names=['a', 'b']) %}{{ tool.name | upper }}: {{ tool | tojson(indent=4) }}{% endmacro %}
+{%- if messages[0]['role'] == 'system' %}{% set system = messages[0].content[1:] %}{% endif %}
+{%- for tool in tools or [] %}{{ render(tool) }}{% if not loop.last %}, {% endif %}{% endfor %}
+{%- for message in messages[::-1] %}
+  {%- set content = message.content.split('</think>')[-1].lstrip('\\n') if message.content is string else '' %}
+  {%- if message.role not in ['user'] %}{{ raise_exception('After the message ' ~ loop.index0) }}{% endif %}
+  {%- for key, value in message.arguments|items %}{{ '%s: %s' | format(key, value) }}{{ ', '.join(value) }}{% endfor %}
+  {%- for one in message|selectattr('x', 'equalto', 1)|map(attribute='name')|list %}{{ one }}{% continue %}{% endfor %}
+  {{- bos_token + '{}'.format(content) + ('a' * 3) + strftime_now('%d %b %Y') + range(3)|join(',') }}
+{%- endfor %}
+"""
+GENERATION = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% do a.append(m) %}{% endfor %}"
+HARMLESS = {
+    "marked output": GENERATION,
+    "ChatML": CHATML,
+    "tools": TOOLS,
+    "nothing": "{{ messages }}",
+    "words": "{{ 'os.system(1)' }}",
+}
+
+POPEN = "{{ cycler.__init__.__globals__.os.popen('echo inert').read() }}"
+TELLING = {
+    "attributes": (POPEN, "os.popen"),
+    "items": ("{{ request['application']['__globals__']['__builtins__']['eval']('1') }}", "builtins.eval"),
+    "escapes": (r"{{ x['\x5f\x5fglobals\x5f\x5f']['__builtins__']['eval']('1') }}", "builtins.eval"),
+    "a filter": ("{{ x|attr('__init__')|attr('__globals__')|attr('get')('os')|attr('system')('echo') }}", "os.system"),
+    "a sum": ("{{ x['__glo' + 'bals__']['o' ~ 's'].system('echo') }}", "os.system"),
+    "a join": ("{{ x[['__glo', 'bals__']|join].os.system('echo') }}", "os.system"),
+    "a format": ("{{ x['%sglobals%s'|format('__', '__')].os.system('echo') }}", "os.system"),
+    "reversed": ("{{ x['__slabolg__'[::-1]].os.system('echo') }}", "os.system"),
+    "a variable": ("{% set a = x.__globals__ %}{% if 1 %}{{ a.os.system('echo') }}{% endif %}", "os.system"),
+    "a condition": ("{{ x.__globals__.os.system('echo') if 1 else '' }}", "os.system"),
+    "an argument": ("{{ f(1, [messages, x.__globals__.os.system('echo')]) }}", "os.system"),
+    "a test": ("{% if x.__globals__.os.system('echo') == 0 %}{% endif %}", "os.system"),
+    "a macro": ("{% macro m(a) %}{{ a.__globals__.os.system('echo') }}{% endmacro %}", "os.system"),
+    "a loop": ("{% for c in [x.__globals__] %}{{ c.os.system('echo') }}{% endfor %}", "os.system"),
+    "a call": ("{% call m(x.__globals__.os.system('echo')) %}{% endcall %}", "os.system"),
+    "a block filter": ("{% filter replace('a', x.__globals__.os.system('echo')) %}a{% endfilter %}", "os.system"),
+    "before another template": ("{% include 'a' %}{{ x.__globals__.os.system('echo') }}", "os.system"),
+    "a name of Python": ("{{ eval('1') }}", "builtins.eval"),
+    "an item of builtins": ("{{ __builtins__['eval']('1') }}", "eval"),
+    "an attribute of builtins": ("{{ __builtins__.__import__('os').system('echo') }}", "os.system"),
+    "a name with underscores": ("{{ __import__('os').system('echo') }}", "os.system"),
+}  # fmt: skip
+
+
+def called(trace: FileTrace) -> set[str]:
+    return {call.callee.name for stream in trace.walk() for call in stream.calls}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_template_that_reads_what_it_is_given_does_nothing(name: str) -> None:
+    text = HARMLESS[name]
+    config = json.dumps({"chat_template": [{"name": "default", "template": text}], "eos_token": "</s>"})
+    for data in (text.encode(), config.encode(), zip_of({"tokenizer_config.json": config.encode(), "b": PLAIN_4})):
+        trace = trace_bytes(data)
+        assert (trace.complete, called(trace), trace.oddities) == (True, set(), ())
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_a_template_that_gets_at_python_is_told_as_what_it_calls(name: str) -> None:
+    text, function = TELLING[name]
+    for data in (text.encode(), json.dumps({"a": ["b", {"chat_template": text}]}).encode()):
+        trace = trace_bytes(data)
+        assert trace.container == "jinja-template"
+        assert any(found == function or found.endswith("." + function) for found in called(trace)), called(trace)
+    stream = trace_bytes(json.dumps({"a": ["b", {"chat_template": text}]}).encode()).streams[0]
+    assert stream.place == (("jinja-template", "a.chat_template"), ("jinja", ""))
+
+
+def test_a_template_hidden_by_escapes_of_json_or_in_quotes_of_yaml_is_read() -> None:
+    escaped = json.dumps(POPEN).replace("{", "\\u007b").replace("}", "\\u007D")
+    for text in ('{"chat_template": ' + escaped + "}", '{"a": 1, "chat_template": \'' + POPEN.replace("'", '"') + "'}"):
+        assert any(name.endswith("os.popen") for name in called(trace_bytes(text.encode()))), text
+
+
+def test_a_vocabulary_with_braces_is_no_template() -> None:
+    vocabulary = {"model": {"vocab": {"{{": 1, "{%": 2, "}}": 3, "a": 4}}, "added_tokens": [{"content": "{{", "id": 1}]}
+    for indent in (None, 2):
+        contents = scan(json.dumps(vocabulary, indent=indent).encode())
+        assert (contents.container, contents.complete, contents.oddities) == ("json", True, ())
+
+
+def test_subclasses_are_calls_of_what_is_only_known_when_it_is_rendered() -> None:
+    trace = trace_bytes(b"{{ ().__class__.__bases__[0].__subclasses__()[59]('echo') }}")
+    assert any("__subclasses__" in name for name in called(trace))
+
+
+def test_a_template_in_yaml_is_read_where_it_stands() -> None:
+    trace = trace_bytes(f"name: x\nchat_template: |\n  {POPEN}\n".encode())
+    assert any(name.endswith("os.popen") for name in called(trace))
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ .System }}", "{% if %}", "{{ a", "{% unknown %}", "{% include 'other' %}", "{{ x }}" * 40_000]
+)
+def test_what_is_no_template_of_jinja_or_too_long_or_not_alone_is_incomplete(text: str) -> None:
+    contents = scan(text.encode())
+    assert (contents.complete, kinds(contents)) == (False, {"unsupported-format"})
+    assert scan(zip_of({"m": text.encode(), "b": PLAIN_4})).complete
+
+
+def test_without_the_parser_a_template_is_incomplete_and_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    contents = scan(CHATML.encode())
+    assert (contents.complete, kinds(contents)) == (False, {"decoder-missing"})
+    assert "safepickle-ml[templates]" in contents.oddities[0].detail
+
+
+BOMBS = {
+    "deep": "{{ " + "(" * 20_000 + "x" + ")" * 20_000 + " }}",
+    "long sum": "{{ x" + " + x.__a__" * 20_000 + " }}",
+    "attributes": "{{ x" + ".__a__" * 40_000 + " }}",
+    "doubled": "{% set a = x.__a__ %}" + "{% set a = a ~ a %}" * 60 + "{{ a }}",
+    "doubled list": "{% set a = [x.__a__] %}" + "{% set a = [a, a] %}" * 60 + "{{ a }}",
+    "blocks": "{% if a %}" * 5_000 + "{% endif %}" * 5_000,
+    "product": "{{ x['__a' * 999999999] }}",
+    "many": "{{ x.__a__() }}" * 15_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_template_that_grows_ends_soon_and_is_incomplete_or_read(name: str) -> None:
+    started = time.process_time()
+    trace_bytes(BOMBS[name].encode())
+    assert time.process_time() - started < 5
+
+
+def test_changed_templates_never_fail() -> None:
+    rng = random.Random(7)
+    for text, _function in TELLING.values():
+        for _ in range(8):
+            changed = list(text)
+            for _ in range(rng.choice((1, 2, 4))):
+                changed[rng.randrange(len(changed))] = rng.choice("{}%()[]|.'_~+ -1ax")
+            scan("".join(changed).encode())
+
+
+def gguf(pairs: list[tuple[str, int, bytes]]) -> bytes:
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    keys = b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in pairs)
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + keys + bytes(64)
+
+
+def gguf_text(value: str) -> bytes:
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+def of_model(template: str) -> bytes:
+    tokens = struct.pack("<IQ", 8, 3) + b"".join(gguf_text(token) for token in ("a", "{{ b }}", ""))
+    return gguf([
+        ("general.architecture", 8, gguf_text("llama")), ("llama.block_count", 4, struct.pack("<I", 2)),
+        ("tokenizer.ggml.tokens", 9, tokens), ("tokenizer.ggml.scores", 9, struct.pack("<IQ3f", 6, 3, 0, 1, 2)),
+        ("tokenizer.chat_template", 8, gguf_text(template)), ("general.quantized", 7, b"\1"),
+    ])  # fmt: skip
+
+
+def test_the_chat_template_of_a_gguf_model_is_read_and_the_model_is_complete() -> None:
+    contents = scan(of_model(CHATML))
+    assert (contents.container, contents.complete, contents.oddities) == ("gguf", True, ())
+    trace = trace_bytes(of_model(POPEN))
+    assert any(name.endswith("os.popen") for name in called(trace))
+    assert trace.streams[0].place == (("gguf", ""), ("jinja-template", "tokenizer.chat_template"), ("jinja", ""))
+
+
+def test_a_cut_or_changed_gguf_model_is_incomplete_or_read_and_never_fails() -> None:
+    data = of_model(POPEN)
+    for length in range(4, len(data) - 64):
+        assert not scan(data[:length]).complete, length
+    assert not scan(gguf([("a", 77, b"")])).complete
+    rng = random.Random(9)
+    for _ in range(500):
+        changed = bytearray(data)
+        for _ in range(rng.choice((1, 2, 8))):
+            changed[rng.randrange(4, len(data))] = rng.choice((0, 1, 8, 9, 255, rng.randrange(256)))
+        scan(bytes(changed))
