@@ -27,9 +27,12 @@ class JsonProgram(Program):
     ----------
     keys
         What an object has that is a program of it.
+    anywhere
+        Whether such objects are looked for within others that are none.
     """
 
     keys: frozenset[str] = frozenset()
+    anywhere = False
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value.
@@ -85,7 +88,7 @@ def read(kind: type[JsonProgram], source: Source, place: Place, survey: Survey) 
 
 def add(kind: type[JsonProgram], found: Any, place: Place, survey: Survey) -> bool:
     """Add the pickle that a value of JSON amounts to; False where it is no program of that kind."""
-    if not isinstance(found, dict) or not kind.keys <= found.keys():
+    if not isinstance(found, dict) or not (kind.anywhere or kind.keys <= found.keys()):
         return False
     inside = (*place, (kind.step, ""))
     program = kind()

@@ -25,6 +25,8 @@ class Format(Record):
         formats that can carry neither code nor a pickle, and for those that are read.
     reader
         Module here whose ``read`` looks into it; empty for those that are only recognised.
+    whole
+        Whether the reader wants more than the head.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Format(Record):
     magic: bytes
     unread: str = ""
     reader: str = ""
+    whole: bool = True
 
 
 _HDF5 = "layers may carry marshalled Python code"
@@ -67,7 +70,7 @@ _PLACES = tuple((key >> 8, (key >> 8) + (key & 255), known) for key, known in _B
 _ONNX = Format("onnx", 0, b"", reader="onnx_model")
 _SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
-_SAFETENSORS = Format("safetensors", 0, b"")
+_SAFETENSORS = Format("safetensors", 0, b"", reader="safetensors_header", whole=False)
 _SAFETENSORS_HEADER = 100_000_000
 _HEAD_BYTES = 8192 + 16
 
@@ -112,7 +115,7 @@ def sniff(source: Source) -> bool:
 def needs_all(source: Source) -> bool:
     """Whether more than the head of it is read."""
     known = _match(source)
-    return known is not None and known.reader != ""
+    return known is not None and known.reader != "" and known.whole
 
 
 def read(source: Source, place: Place, survey: Survey) -> str:

@@ -53,6 +53,9 @@ class Reader(Record):
 
 
 _SKIPPABLE = bytes(range(0x50, 0x60))
+_TEXT_MARKS = (b"{{", b"{%", b"_target_")
+_TEXT_HEAD = 512
+_TEXT_BYTES = 16 << 20
 
 READERS: dict[str, Reader] = {
     "pickle": Reader(raw_pickle.sniff, raw_pickle.read, bytes(NAMES)),
@@ -130,7 +133,10 @@ def explore(source: Source, place: Place, survey: Survey) -> str:
         return "unread"
     accepted = _accepting(source)
     if not accepted:
-        return _unexplained(source, place, survey) if source.alone else ""
+        if source.alone:
+            return _unexplained(source, place, survey)
+        _read_member(source, place, survey)
+        return ""
     known, mark = len(survey.regions), survey.store.mark()
     names = [reader.read(source, place, survey) for reader in accepted]
     if len(survey.regions) == known:
@@ -145,7 +151,15 @@ def wanted(head: Source) -> str:
     accepted = _accepting(head) if head.size else []
     if any(reader.needs_all(head) for reader in accepted):
         return "all"
-    return "head" if accepted else ""
+    return "head" if accepted else "" if b"\0" in head.read(0, _TEXT_HEAD) else "all"
+
+
+def _read_member(source: Source, place: Place, survey: Survey) -> None:
+    """A member that no reader knows is data, unless it is text with the mark of a program in it."""
+    if any(source.find(mark, 0, min(source.size, _TEXT_BYTES)) >= 0 for mark in _TEXT_MARKS):
+        from . import text
+
+        text.read_member(source, place, survey)
 
 
 def _unexplained(source: Source, place: Place, survey: Survey) -> str:

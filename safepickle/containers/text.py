@@ -6,7 +6,7 @@ Stable-Baselines3 stores what JSON cannot hold as ``{":serialized:": "<base64 of
 from __future__ import annotations
 
 from ..bytecode.opcodes import CODES
-from . import json_program
+from . import hydra_config, json_program
 from .base64_text import decode_base64
 from .keras_config import KerasConfig
 from .pickle_walk import looks_like_pickle, surely_pickle
@@ -46,7 +46,6 @@ _MAX_NESTING = 256
 _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
     (b"!!python/", "yaml", "tags name Python callables"),
     (b'"py/', "json", "jsonpickle names Python callables"),
-    (b"_target_", "", "a configuration names Python callables"),
     (b'"auto_map"', "json", "a configuration names Python code"),
     (b'"class_name"', "json", "a configuration names classes and functions to build"),
 )
@@ -55,7 +54,9 @@ _TEMPLATE, _TEMPLATE_END = (b"{%", b"{{"), (b"%}", b"}}")
 """Marks of a template, and what ends what they begin."""
 _ESCAPED = (b"\\u007b", b"\\u007B")
 """How JSON may write their first character."""
-_OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema}
+_OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {
+    b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema, b'"_target_"': hydra_config.HydraConfig,
+}  # fmt: skip
 """Programs in JSON that are read, by what stands in them."""
 
 
@@ -101,9 +102,23 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
 def read_text(source: Source, place: Place, survey: Survey) -> str:
     """Text on its own may be a program of any language, which nobody here reads."""
     container = _read_programs(source, place, survey)
-    if not container:
+    if not container or not _is_configuration(source):
         survey.fail("unsupported-format", (*place, ("text", "")), 0, "text may be a program; it is not analysed")
     return container or "text"
+
+
+def _is_configuration(source: Source) -> bool:
+    """Whether a text begins as a template, or has the lines of YAML and of no program."""
+    data = source.read(0, min(source.size, _MARKED_BYTES)).lstrip(_BLANKS)
+    if data.startswith((*_TEMPLATE, b"{#")):
+        return True
+    return all(line[:1] in b" \t\r#-}]" or b":" in line for line in data.split(b"\n"))
+
+
+def read_member(source: Source, place: Place, survey: Survey) -> None:
+    """Templates and configurations among the members of an archive; other text is data there."""
+    if is_text(source):
+        _read_programs(source, place, survey)
 
 
 def _read_programs(source: Source, place: Place, survey: Survey) -> str:
@@ -111,6 +126,11 @@ def _read_programs(source: Source, place: Place, survey: Survey) -> str:
     limit = min(source.size, _MARKED_BYTES)
     marked = any(source.find(mark, 0, limit) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
+    if source.find(hydra_config.MARK, 0, limit) >= 0:
+        note = survey.fail if source.alone else survey.odd
+        if not hydra_config.read_yaml(source, place, survey):
+            note("unsupported-format", (*place, ("text", "")), 0, "a configuration names Python callables")
+        found = found or "text"
     for mark, name, why in _PROGRAMS:
         offset = source.find(mark, 0, limit)
         if offset >= 0:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
 
 _PROGRAMS = {
     "torch-package": "Python sources in it are executed",
-    "nemo": "a configuration names classes to build",
 }
 """Layouts that carry code in members which nobody here reads, and why that matters."""
 

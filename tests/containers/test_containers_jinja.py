@@ -117,7 +117,16 @@ def test_a_template_in_yaml_is_read_where_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ .System }}", "{% if %}", "{{ a", "{% unknown %}", "{% include 'other' %}", "{{ x }}" * 40_000]
+    "text",
+    [
+        "import os\nos.system('echo {{ a }}')",
+        "{{ .System }}",
+        "{% if %}",
+        "{{ a",
+        "{% unknown %}",
+        "{% include 'other' %}",
+        "{{ x }}" * 40_000,
+    ],
 )
 def test_what_is_no_template_of_jinja_or_too_long_or_not_alone_is_incomplete(text: str) -> None:
     contents = scan(text.encode())

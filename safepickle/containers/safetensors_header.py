@@ -1,0 +1,45 @@
+"""Safetensors: tensors and texts about them; some libraries build objects from configurations in these texts."""
+
+from __future__ import annotations
+
+from .hydra_config import MARK, HydraConfig
+from .json_program import add, fits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..bytecode.trace import Place
+    from .source import Source
+    from .survey import Survey
+
+
+def read(source: Source, place: Place, survey: Survey) -> None:
+    """Tell what the configurations build; one that cannot be read leaves the file incomplete."""
+    end = min(8 + int.from_bytes(source.read(0, 8), "little"), source.size)
+    if source.find(MARK, 8, end) < 0:
+        return
+    header = source.read(8, end - 8)
+    try:
+        read_all = fits(header) and _read(header, place, survey)
+    except (ValueError, RecursionError):
+        read_all = False
+    if not read_all:
+        survey.fail("unsupported-format", place, 0, "a configuration in its metadata names Python callables")
+
+
+def _read(header: bytes, place: Place, survey: Survey) -> bool:
+    """Whether every text with the mark was a configuration.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        When the header, or a text in it, is no JSON.
+    """
+    from json import loads
+
+    metadata = loads(header).get("__metadata__")
+    texts = [text for text in metadata.values() if isinstance(text, str)] if isinstance(metadata, dict) else []
+    marked = [text for text in texts if MARK.decode() in text]
+    for text in marked:
+        if not add(HydraConfig, {"metadata": loads(text)}, place, survey):
+            return False
+    return bool(marked)
