@@ -96,6 +96,7 @@ class Work:
         def run() -> list[str]:
             return [scanner.bundle.judge(*row).tier for row in rows]
 
+        run()  # a matrix is laid out anew when it is used for the second time
         return run
 
     def sha256(self, task: dict[str, Any]) -> Any:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from math import log1p
 
-from ..bytecode.names import is_stdlib
 from ..bytecode.trace import FILLING, Call, Import, Trace, flattened
-from ..capabilities.sinks import KINDS, sink_kind
-from .highest import HighestOfFile
+from ..capabilities.sinks import KINDS
+from .highest import HighestOfFile, places
 from .knowledge import Knowledge
 from .prevalence import calls_result
 
@@ -36,6 +35,11 @@ NAMES = (
 )  # fmt: skip
 MONOTONE = NAMES
 _INDEX = {name: index for index, name in enumerate(NAMES)}
+_CALLS, _PASSES, _IMPORTS = (places(_INDEX, f"{what}_sink", KINDS) for what in ("calls", "passes", "imports"))
+_ODD_CALLEES = {kind: _INDEX[f"{kind}_callee"] for kind in ("computed", "carrier", "extension", "unknown")}
+_NOVEL_WITH, _STDLIB_WITH, _FUNCTION_WITH = (
+    places(_INDEX, f"{what}_with", LOOKS) for what in ("novel", "stdlib", "function")
+)
 
 
 def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
@@ -48,104 +52,113 @@ def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
 
 class _Row(HighestOfFile):
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(_INDEX)
-        self.novelty = knowledge.novelty
-        self.novelty_of_call = knowledge.novelty_of_call
-        self.is_function = knowledge.is_function
+        super().__init__(len(NAMES))
+        self.knowledge = knowledge
         self.callees: set[str] = set()
         self.novel: set[str] = set()
 
     def see_import(self, entry: Import) -> None:
-        name = entry.name
-        novelty = self.novelty(name)
-        self.raise_to("novel_import", novelty)
-        self.raise_to("novel_module", self.novelty(name.rpartition(".")[0] + ".*"))
-        self.raise_to("novel_package", self.novelty(name.partition(".")[0] + ".**"))
-        if is_stdlib(name):
-            self.raise_to("novel_stdlib_import", novelty)
-        kind = sink_kind(name)
-        if kind:
-            self.raise_to(f"imports_sink_{kind}", max(novelty, 0.1))
+        known = self.knowledge.about(entry.name)
+        novelty = known.novelty
+        self.raise_to(_INDEX["novel_import"], novelty)
+        self.raise_to(_INDEX["novel_module"], known.module)
+        self.raise_to(_INDEX["novel_package"], known.package)
+        if known.stdlib:
+            self.raise_to(_INDEX["novel_stdlib_import"], novelty)
+        if known.sink:
+            self.raise_to(_IMPORTS[known.sink], max(novelty, 0.1))
         if entry.computed:
-            self.raise_to("novel_computed", 1.0)
+            self.raise_to(_INDEX["novel_computed"], 1.0)
 
     def see_call(self, call: Call) -> None:
-        name = call.callee.name
-        self.callees.add(name)
-        self.raise_to("longest_steps", len(call.callee.steps))
-        novelty = self.novelty_of_call(call)
+        callee = call.callee
+        self.callees.add(callee.name)
+        if callee.steps:
+            self.raise_to(_INDEX["longest_steps"], len(callee.steps))
+        novelty = self.knowledge.novelty_of_call(call)
+        known = self.knowledge.about(callee.name)
         self._kind_of_callee(call, novelty)
-        kind = sink_kind(name) if call.callee.kind != "result" else ""
-        if kind:
-            self.raise_to(f"calls_sink_{kind}", max(novelty, 0.1))
+        if known.sink and callee.kind != "result":
+            self.raise_to(_CALLS[known.sink], max(novelty, 0.1))
         if call.opcode == "persistent_load":
             self._persistent(call)
             return
         if novelty > 0.0:  # what no benign file does; what all of them do raises nothing
-            self._novel_callee(call, novelty)
-        self._arguments(call, novelty)
+            self._novel_callee(call, known.stdlib, novelty)
+        if call.args:
+            self._arguments(call, known.stdlib, novelty)
 
     def _kind_of_callee(self, call: Call, novelty: float) -> None:
         kind = call.callee.kind
-        if kind in ("computed", "carrier", "extension", "unknown"):
-            self.raise_to(f"{kind}_callee", 1.0)
+        if kind in _ODD_CALLEES:
+            self.raise_to(_ODD_CALLEES[kind], 1.0)
         elif calls_result(call):
-            self.raise_to("result_callee", novelty)
+            self.raise_to(_INDEX["result_callee"], novelty)
         elif kind == "attribute":
-            self.raise_to("calls_attribute", novelty)
-        if call.opcode == "BUILD" and kind in ("global", "attribute", "extension", "carrier"):
-            self.raise_to("build_on_global", 1.0)
-        if call.opcode in FILLING:
-            self.raise_to("implicit_on_result", novelty)
-            self.raise_to("novel_implicit", novelty)
+            self.raise_to(_INDEX["calls_attribute"], novelty)
+        if call.opcode == "BUILD":
+            if kind in ("global", "attribute", "extension", "carrier"):
+                self.raise_to(_INDEX["build_on_global"], 1.0)
+        elif call.opcode in FILLING:
+            self.raise_to(_INDEX["implicit_on_result"], novelty)
+            self.raise_to(_INDEX["novel_implicit"], novelty)
 
     def _persistent(self, call: Call) -> None:
         ordinary = bool(call.args) and call.args[0].type in ("tuple", "str", "int")
-        self.raise_to("persistent_odd", 0.0 if ordinary else 1.0)
+        self.raise_to(_INDEX["persistent_odd"], 0.0 if ordinary else 1.0)
 
-    def _novel_callee(self, call: Call, novelty: float) -> None:
-        name = call.callee.name
+    def _novel_callee(self, call: Call, stdlib: bool, novelty: float) -> None:
         if novelty == 1.0:
-            self.novel.add(name)
+            self.novel.add(call.callee.name)
         if call.opcode == "BUILD":
-            self.raise_to("novel_built", novelty)
+            self.raise_to(_INDEX["novel_built"], novelty)
             return
-        self.raise_to("novel_callee", novelty)
-        if is_stdlib(name):
-            self.raise_to("novel_stdlib_callee", novelty)
-        self.raise_to("novel_function_call" if self.is_function(call) else "novel_class_call", novelty)
+        self.raise_to(_INDEX["novel_callee"], novelty)
+        if stdlib:
+            self.raise_to(_INDEX["novel_stdlib_callee"], novelty)
+        function = self.knowledge.is_function(call)
+        self.raise_to(_INDEX["novel_function_call"] if function else _INDEX["novel_class_call"], novelty)
         if "dropped" in call.result:
-            self.raise_to("novel_dropped", novelty)
-        texts = [argument for argument in call.args if argument.type in ("str", "bytes")]
-        if texts and len(texts) == len(call.args):
-            self.raise_to("novel_only_text_arguments", novelty)
+            self.raise_to(_INDEX["novel_dropped"], novelty)
+        texts = 0
+        for argument in call.args:
+            texts += argument.type in ("str", "bytes")
+        if texts and texts == len(call.args):
+            self.raise_to(_INDEX["novel_only_text_arguments"], novelty)
 
-    def _arguments(self, call: Call, novelty: float) -> None:
-        arguments = flattened(call.args)
-        for name in {one.ref.name for one in arguments if one.ref is not None and one.type == "global"}:
-            self._passed(name, novelty)
-        if novelty == 0.0:
+    def _arguments(self, call: Call, stdlib: bool, novelty: float) -> None:
+        looks: set[str] = set()
+        entropy = 0.0
+        for one in flattened(call.args):
+            if one.type == "global" and one.ref is not None:
+                self._passed(one.ref.name, novelty)
+            if novelty > 0.0 and one.looks:
+                looks.add(one.looks)
+                if one.looks in _TELLING and one.entropy > entropy:
+                    entropy = one.entropy
+        if not looks:
             return
-        for looks in {one.looks for one in arguments}.intersection(LOOKS):
-            self._look(call, looks, novelty)
-        entropies = [one.entropy for one in arguments if one.looks in _TELLING]
-        if entropies:
-            self.raise_to("novel_string_entropy", novelty * max(entropies))
+        function = self.knowledge.is_function(call)
+        for look in looks:
+            self._look(look, stdlib, function, novelty)
+        self.raise_to(_INDEX["novel_string_entropy"], novelty * entropy)
 
     def _passed(self, name: str, novelty: float) -> None:
-        own = self.novelty(name)
-        self.raise_to("passes_callable", own)
-        self.raise_to("novel_passed", min(1.0, own + novelty) / 2)
-        kind = sink_kind(name)
-        if kind:
-            self.raise_to(f"passes_sink_{kind}", max(own, 0.1))
+        known = self.knowledge.about(name)
+        own = known.novelty
+        self.raise_to(_INDEX["passes_callable"], own)
+        self.raise_to(_INDEX["novel_passed"], min(1.0, own + novelty) / 2)
+        if known.sink:
+            self.raise_to(_PASSES[known.sink], max(own, 0.1))
 
-    def _look(self, call: Call, looks: str, novelty: float) -> None:
-        self.raise_to(f"novel_with_{looks}", novelty)
-        if is_stdlib(call.callee.name):
-            self.raise_to(f"stdlib_with_{looks}", novelty)
-        if self.is_function(call) and f"function_with_{looks}" in _INDEX:
-            self.raise_to(f"function_with_{looks}", novelty)
+    def _look(self, look: str, stdlib: bool, function: bool, novelty: float) -> None:
+        if look not in _NOVEL_WITH:
+            return
+        self.raise_to(_NOVEL_WITH[look], novelty)
+        if stdlib:
+            self.raise_to(_STDLIB_WITH[look], novelty)
+        if function and look in _FUNCTION_WITH:
+            self.raise_to(_FUNCTION_WITH[look], novelty)
 
     def finish(self) -> None:
         self.values[_INDEX["log_distinct_callees"]] = log1p(len(self.callees))

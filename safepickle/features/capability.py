@@ -11,7 +11,7 @@ from math import log1p
 from ..bytecode.trace import CHANGING, Call, Import, Ref, Trace
 from ..capabilities.capability import Capability
 from ..capabilities.sinks import KINDS
-from .highest import HighestOfFile
+from .highest import HighestOfFile, places
 from .knowledge import LOADING, Knowledge, loads_model
 
 _LOOKS = ("shell", "code", "url", "path", "host", "base64", "hex", "pickle", "bytecode")
@@ -31,6 +31,10 @@ NAMES = (
 )  # fmt: skip
 MONOTONE = NAMES
 _INDEX = {name: index for index, name in enumerate(NAMES)}
+_FLOWS, _REACHES, _PASSES, _IMPORTS = (
+    places(_INDEX, prefix, KINDS) for prefix in ("flows", "reaches", "passes_flow", "import_reaches")
+)
+_LIVE_WITH = places(_INDEX, "live_with", _LOOKS)
 
 
 def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
@@ -43,7 +47,7 @@ def values(traces: list[Trace], knowledge: Knowledge) -> list[float]:
 
 class _Row(HighestOfFile):
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(_INDEX)
+        super().__init__(len(NAMES))
         self.knowledge = knowledge
         self.live: set[str] = set()
         self.modules: set[str] = set()
@@ -52,28 +56,26 @@ class _Row(HighestOfFile):
         name = entry.name
         if not name:
             return
-        novelty = self.knowledge.novelty(name)
-        found = self.knowledge.capability(name)
-        if found is not None and found.status == "unresolvable":
-            self.raise_to("unresolvable_import", novelty)
+        known = self.knowledge.about(name)
+        if known.capability is not None and known.capability.status == "unresolvable":
+            self.raise_to(_INDEX["unresolvable_import"], known.novelty)
         module = name.rpartition(".")[0]
         if module in self.modules:
             return
         self.modules.add(module)
         imported = self.knowledge.capability(module)
         if imported is not None and imported.form == "module":
-            novelty = self.knowledge.novelty(module + ".*")
             for reach in imported.reaches:
-                self.raise_to(f"import_reaches_{reach.kind}", novelty / (1 + reach.depth))
+                self.raise_to(_IMPORTS[reach.kind], known.module / (1 + reach.depth))
 
     def see_call(self, call: Call) -> None:
         if call.opcode == "persistent_load":
             return
         if call.opcode in CHANGING and call.callee.kind in ("global", "attribute"):
-            self.raise_to("fills_global", 1.0)  # not something that the file made, but something of the program
+            self.raise_to(_INDEX["fills_global"], 1.0)  # not something that the file made, but something of the program
         novelty = self.knowledge.novelty_of_call(call)
         if novelty > 0.0:
-            self._callee(call, self.knowledge.capability(call.callee.name), novelty)
+            self._callee(call, self.knowledge.about(call.callee.name).capability, novelty)
         for argument in call.args:
             if argument.type == "global" and argument.ref is not None and argument.ref.name:
                 self._passed(argument.ref)
@@ -81,16 +83,15 @@ class _Row(HighestOfFile):
     def _callee(self, call: Call, found: Capability | None, novelty: float) -> None:
         filled = call.opcode in CHANGING
         if found is None:
-            self.raise_to("unanalysed_callee", novelty)
-            self.raise_to(
-                "unanalysed_function_call" if self.knowledge.is_function(call) else "unanalysed_class_call", novelty
-            )
+            self.raise_to(_INDEX["unanalysed_callee"], novelty)
+            function = self.knowledge.is_function(call)
+            self.raise_to(_INDEX["unanalysed_function_call"] if function else _INDEX["unanalysed_class_call"], novelty)
         elif found.status == "unresolvable":
-            self.raise_to("unresolvable_callee", novelty)
+            self.raise_to(_INDEX["unresolvable_callee"], novelty)
         else:
             self._reaches(found, novelty, filled, loads_model(call))
             if found.unknown:
-                self.raise_to("unclear_callee", novelty)
+                self.raise_to(_INDEX["unclear_callee"], novelty)
         if found is None or not found.inert:
             self._live(call, novelty, filled)
 
@@ -99,33 +100,38 @@ class _Row(HighestOfFile):
             if (reach.implicit and not filled) or (told and reach.kind in LOADING):
                 continue
             if reach.flows:
-                self.raise_to(f"flows_{reach.kind}", novelty)
-                self.raise_to("nearest_flow", novelty / (1 + reach.depth))
+                self.raise_to(_FLOWS[reach.kind], novelty)
+                self.raise_to(_INDEX["nearest_flow"], novelty / (1 + reach.depth))
             else:
-                self.raise_to(f"reaches_{reach.kind}", novelty / (1 + reach.depth))
+                self.raise_to(_REACHES[reach.kind], novelty / (1 + reach.depth))
 
     def _live(self, call: Call, novelty: float, filled: bool) -> None:
         if novelty == 1.0:
             self.live.add(call.callee.name)
         if filled:
-            self.raise_to("live_filled", novelty)
+            self.raise_to(_INDEX["live_filled"], novelty)
             return
-        self.raise_to("live_callee", novelty)
-        self.raise_to("live_function_call" if self.knowledge.is_function(call) else "live_class_call", novelty)
+        self.raise_to(_INDEX["live_callee"], novelty)
+        function = self.knowledge.is_function(call)
+        self.raise_to(_INDEX["live_function_call"] if function else _INDEX["live_class_call"], novelty)
         for argument in call.args:
-            for looks in (argument.looks, *(item.looks for item in argument.items)):
-                if looks in _LOOKS:
-                    self.raise_to(f"live_with_{looks}", novelty)
+            self._look(argument.looks, novelty)
+            for item in argument.items:
+                self._look(item.looks, novelty)
+
+    def _look(self, looks: str, novelty: float) -> None:
+        if looks in _LIVE_WITH:
+            self.raise_to(_LIVE_WITH[looks], novelty)
 
     def _passed(self, ref: Ref) -> None:
-        novelty = self.knowledge.novelty(ref.name)
-        found = self.knowledge.capability(ref.name) if novelty > 0.0 else None
+        known = self.knowledge.about(ref.name)
+        novelty, found = known.novelty, known.capability
         if novelty == 0.0 or (found is not None and found.inert):
             return
-        self.raise_to("live_passed", novelty)
+        self.raise_to(_INDEX["live_passed"], novelty)
         if found is None:
-            self.raise_to("unanalysed_passed", novelty)
+            self.raise_to(_INDEX["unanalysed_passed"], novelty)
             return
         for reach in found.reaches:
             if reach.flows and not reach.implicit:
-                self.raise_to(f"passes_flow_{reach.kind}", novelty)
+                self.raise_to(_PASSES[reach.kind], novelty)

@@ -1,30 +1,25 @@
-"""Rows of named values of which each is the highest that was seen, so that more to see can only raise them."""
+"""Rows of values of which each is the highest that was seen, so that more to see can only raise them.
+
+Rows are made for each file, so that this file is compiled where a compiler was at hand.
+"""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..bytecode.trace import Call, Import, Trace
 
 
 class Highest:
-    """One row.
+    """One row of `width` values, all of which begin at 0."""
 
-    Parameters
-    ----------
-    index
-        Name -> position in `values`, all of which begin at 0.
-    """
+    def __init__(self, width: int) -> None:
+        self.values = [0.0] * width
 
-    def __init__(self, index: Mapping[str, int]) -> None:
-        self._index = index
-        self.values = [0.0] * len(index)
-
-    def raise_to(self, name: str, value: float = 1.0) -> None:
+    def raise_to(self, index: int, value: float = 1.0) -> None:
         """Let a value be at least `value`."""
-        index = self._index[name]
         if value > self.values[index]:
             self.values[index] = value
 
@@ -47,3 +42,8 @@ class HighestOfFile(Highest):
     def see_call(self, call: Call) -> None:
         """Raise what a call raises."""
         raise NotImplementedError
+
+
+def places(index: Mapping[str, int], prefix: str, kinds: Iterable[str]) -> dict[str, int]:
+    """Where the values named ``<prefix>_<kind>`` are in a row, by kind, as far as the row has them."""
+    return {kind: index[f"{prefix}_{kind}"] for kind in kinds if f"{prefix}_{kind}" in index}

@@ -12,9 +12,14 @@ _INDEX = {name: index for index, (_code, name, _argument, _protocol) in enumerat
 
 def values(traces: list[Trace]) -> list[float]:
     """Shares of the opcodes, summing to 1 (all 0 where nothing was executed)."""
-    counts = [0.0] * len(NAMES)
+    total = 0
+    for trace in traces:
+        total += sum(trace.opcodes.values())
+    shares = [0.0] * len(NAMES)
     for trace in traces:
         for name, count in trace.opcodes.items():
-            counts[_INDEX[name]] += count
-    total = sum(counts)
-    return [count / total for count in counts] if total else counts
+            shares[_INDEX[name]] += count
+    if total:  # the few that were executed; the others stay 0
+        for index in {_INDEX[name] for trace in traces for name in trace.opcodes}:
+            shares[index] /= total
+    return shares

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from math import log1p
 
-from ..bytecode.names import is_stdlib
 from ..bytecode.trace import CARRIED, FILLING, Call, Descriptor, Import, Trace, flattened
 from ..capabilities.capability import Capability
-from ..capabilities.sinks import KINDS, sink_kind
+from ..capabilities.sinks import KINDS
 from .calls import LOOKS
-from .highest import Highest
+from .highest import Highest, places
 from .knowledge import LOADING, Knowledge, loads_model
 
 TYPE_CHECKING = False
@@ -46,6 +45,13 @@ NAMES = (
     "passes_live",
 )  # fmt: skip
 _INDEX = {name: index for index, name in enumerate(NAMES)}
+_OPCODE = places(_INDEX, "opcode", (name.lower() for name in _OPCODES))
+_CALLEE, _TYPE, _LOOK = (
+    places(_INDEX, prefix, kinds) for prefix, kinds in (("callee", _CALLEES), ("argument", _TYPES), ("looks", LOOKS))
+)
+_SINK, _FLOWS, _REACHES, _PASSES_SINK, _PASSES_FLOW = (
+    places(_INDEX, prefix, KINDS) for prefix in ("sink", "flows", "reaches", "passes_sink", "passes_flow")
+)
 _IMPLICIT = FILLING | {"ext"}
 
 
@@ -77,57 +83,62 @@ def _is_telling(call: Call, knowledge: Knowledge) -> bool:
     """Whether a call is new, is handed something new, or is usual but of something that does what it is told."""
     if knowledge.novelty_of_call(call) >= ORDINARY:
         return True
-    for argument in flattened(call.args):
-        if argument.type == "global" and argument.ref is not None and knowledge.novelty(argument.ref.name) >= ORDINARY:
+    for argument in flattened(call.args) if call.args else ():
+        ref = argument.ref if argument.type == "global" else None
+        if ref is not None and knowledge.about(ref.name).novelty >= ORDINARY:
             return True
-    found = knowledge.capability(call.callee.name)
-    return found is not None and any(reach.flows for reach in found.reaches)
+    found = knowledge.about(call.callee.name).capability
+    if found is not None:
+        for reach in found.reaches:
+            if reach.flows:
+                return True
+    return False
 
 
 class _Values(Highest):
     def __init__(self, knowledge: Knowledge) -> None:
-        super().__init__(_INDEX)
+        super().__init__(len(NAMES))
         self.knowledge = knowledge
 
     def imported(self, entry: Import, computed: bool) -> tuple[float, ...]:
-        self.raise_to("is_import")
+        self.raise_to(_INDEX["is_import"])
         if computed:
-            self.raise_to("computed_name")
+            self.raise_to(_INDEX["computed_name"])
         self._name(entry.name, self.knowledge.novelty(entry.name), filled=False)
         return tuple(self.values)
 
     def called(self, call: Call) -> tuple[float, ...]:
         filled = call.opcode == "BUILD" or call.opcode in _IMPLICIT
         if call.opcode in _IMPLICIT:
-            self.raise_to("is_implicit")
+            self.raise_to(_INDEX["is_implicit"])
         else:
-            self.raise_to(f"opcode_{_opcode(call.opcode)}")
-        if call.callee.kind in _CALLEES:
-            self.raise_to(f"callee_{call.callee.kind}")
+            self.raise_to(_OPCODE[_opcode(call.opcode)])
+        if call.callee.kind in _CALLEE:
+            self.raise_to(_CALLEE[call.callee.kind])
         self._name(call.callee.name, self.knowledge.novelty_of_call(call), filled, loads_model(call))
         if self.knowledge.is_function(call):
-            self.raise_to("function")
-        self.raise_to("steps", float(len(call.callee.steps)))
+            self.raise_to(_INDEX["function"])
+        self.raise_to(_INDEX["steps"], float(len(call.callee.steps)))
         self._arguments(call)
         return tuple(self.values)
 
     def _name(self, name: str, novelty: float, filled: bool, told: bool = False) -> None:
-        self.raise_to("novelty", novelty)
-        self.raise_to("name_novelty", self.knowledge.novelty(name))
-        self.raise_to("module_novelty", self.knowledge.novelty(name.rpartition(".")[0] + ".*"))
-        self.raise_to("package_novelty", self.knowledge.novelty(name.partition(".")[0] + ".**"))
-        if is_stdlib(name):
-            self.raise_to("stdlib")
+        self.raise_to(_INDEX["novelty"], novelty)
+        known = self.knowledge.about(name)
+        self.raise_to(_INDEX["name_novelty"], known.novelty)
+        self.raise_to(_INDEX["module_novelty"], known.module)
+        self.raise_to(_INDEX["package_novelty"], known.package)
+        if known.stdlib:
+            self.raise_to(_INDEX["stdlib"])
         if name.startswith("__main__."):
-            self.raise_to("main")
+            self.raise_to(_INDEX["main"])
         if name.rpartition(".")[2].startswith("__"):
-            self.raise_to("dunder")
-        kind = sink_kind(name)
-        if kind:
-            self.raise_to(f"sink_{kind}")
-        found = self.knowledge.capability(name)
+            self.raise_to(_INDEX["dunder"])
+        if known.sink:
+            self.raise_to(_SINK[known.sink])
+        found = known.capability
         if found is None:
-            self.raise_to("unanalysed")
+            self.raise_to(_INDEX["unanalysed"])
             return
         self._capability(found, filled, told)
 
@@ -139,43 +150,43 @@ class _Values(Highest):
             ("native", found.status == "native"),
         ):
             if holds:
-                self.raise_to(flag)
+                self.raise_to(_INDEX[flag])
         for reach in found.reaches:
             if reach.implicit <= filled and not (told and reach.kind in LOADING):
-                self.raise_to(f"{'flows' if reach.flows else 'reaches'}_{reach.kind}", 1.0 / (1 + reach.depth))
+                self.raise_to((_FLOWS if reach.flows else _REACHES)[reach.kind], 1.0 / (1 + reach.depth))
 
     def _arguments(self, call: Call) -> None:
-        self.raise_to("log_arguments", log1p(len(call.args)))
+        self.raise_to(_INDEX["log_arguments"], log1p(len(call.args)))
         texts = 0
         for argument in call.args:
             texts += argument.type in ("str", "bytes")
         if texts and texts == len(call.args):
-            self.raise_to("only_text")
+            self.raise_to(_INDEX["only_text"])
         for argument in flattened(call.args):
             self._argument(argument)
 
     def _argument(self, argument: Descriptor) -> None:
-        if argument.type in _TYPES:
-            self.raise_to(f"argument_{argument.type}")
-        if argument.looks in LOOKS:
-            self.raise_to(f"looks_{argument.looks}")
+        if argument.type in _TYPE:
+            self.raise_to(_TYPE[argument.type])
+        if argument.looks in _LOOK:
+            self.raise_to(_LOOK[argument.looks])
         if argument.type in ("str", "bytes"):
-            self.raise_to("longest_text", log1p(argument.length))
-            self.raise_to("highest_entropy", argument.entropy)
+            self.raise_to(_INDEX["longest_text"], log1p(argument.length))
+            self.raise_to(_INDEX["highest_entropy"], argument.entropy)
         if argument.type == "global" and argument.ref is not None:
             self._passed(argument.ref.name)
 
     def _passed(self, name: str) -> None:
-        self.raise_to("passed_novelty", self.knowledge.novelty(name))
-        kind = sink_kind(name)
-        if kind:
-            self.raise_to(f"passes_sink_{kind}")
-        found = self.knowledge.capability(name)
+        known = self.knowledge.about(name)
+        self.raise_to(_INDEX["passed_novelty"], known.novelty)
+        if known.sink:
+            self.raise_to(_PASSES_SINK[known.sink])
+        found = known.capability
         if found is None or not found.inert:
-            self.raise_to("passes_live")
+            self.raise_to(_INDEX["passes_live"])
         for reach in found.reaches if found is not None else ():
             if reach.flows and not reach.implicit:
-                self.raise_to(f"passes_flow_{reach.kind}")
+                self.raise_to(_PASSES_FLOW[reach.kind])
 
 
 def _opcode(name: str) -> str:

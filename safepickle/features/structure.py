@@ -13,6 +13,8 @@ ODDITIES = (
 )  # fmt: skip
 """Oddities of streams that have a feature of their own."""
 
+_NOTHING_ODD = [0.0] * len(ODDITIES)
+
 NAMES = (
     "log_opcodes", "log_streams", "log_children", "log_imports", "log_modules", "log_calls", "log_call_shapes",
     "highest_protocol", "no_proto", "any_stopped", "calls_per_opcode", "imports_per_opcode",
@@ -26,23 +28,37 @@ MONOTONE = (
 
 def values(traces: list[Trace], top_level: int) -> list[float]:
     """Row of this group; `top_level` is the number of streams that are in no other stream."""
-    opcodes = sum(sum(trace.opcodes.values()) for trace in traces)
-    imports = {entry.name for trace in traces for entry in trace.imports}
-    made = [[call for call in trace.calls if call.opcode != CARRIED] for trace in traces]
-    calls = sum(call.count for shapes in made for call in shapes)
-    odd = {oddity.kind for trace in traces for oddity in trace.oddities}
+    opcodes = calls = imported = shapes = highest = 0
+    bare = stopped = False
+    names: set[str] = set()
+    odd: set[str] = set()
+    for trace in traces:
+        opcodes += sum(trace.opcodes.values())
+        for entry in trace.imports:
+            names.add(entry.name)
+            imported += entry.count
+        for call in trace.calls:
+            if call.opcode != CARRIED:
+                shapes += 1
+                calls += call.count
+        for oddity in trace.oddities:
+            odd.add(oddity.kind)
+        declared, used = trace.protocol
+        highest = max(highest, used)
+        bare = bare or declared < 0
+        stopped = stopped or trace.coverage.state != "complete"
     return [
         log1p(opcodes),
         log1p(top_level),
         log1p(len(traces) - top_level),
-        log1p(len(imports)),
-        log1p(len({name.partition(".")[0] for name in imports})),
+        log1p(len(names)),
+        log1p(len({name.partition(".")[0] for name in names})),
         log1p(calls),
-        log1p(sum(len(shapes) for shapes in made)),
-        float(max((trace.protocol[1] for trace in traces), default=0)),
-        float(any(trace.protocol[0] < 0 for trace in traces)),
-        float(any(trace.coverage.state != "complete" for trace in traces)),
+        log1p(shapes),
+        float(highest),
+        float(bare),
+        float(stopped),
         calls / opcodes if opcodes else 0.0,
-        sum(entry.count for trace in traces for entry in trace.imports) / opcodes if opcodes else 0.0,
-        *(float(kind in odd) for kind in ODDITIES),
+        imported / opcodes if opcodes else 0.0,
+        *([float(kind in odd) for kind in ODDITIES] if odd else _NOTHING_ODD),
     ]
