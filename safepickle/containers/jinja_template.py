@@ -8,14 +8,11 @@ would do. The parser is Jinja's own (extra ``templates``), which runs nothing; s
 
 from __future__ import annotations
 
-import builtins
-
-from ..record import Record
+from .jinja_values import DEEPEST, UNKNOWN_TEXT, Evaluator, Value, is_expression, item, literal
 from .program import Program, Unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..bytecode.trace import Place
@@ -24,40 +21,13 @@ if TYPE_CHECKING:
 LONGEST = 256 << 10
 """Characters of a template that is read."""
 _MOST_OPCODES = 1 << 20
-_DEEPEST = 200
 _OTHERS = frozenset(("Include", "Import", "FromImport", "Extends"))
 """Statements that bring other templates in."""
-_OWN = frozenset(("range", "dict", "super"))
-"""Names of Python's own that mean something of Jinja's."""
-_PYTHON = frozenset((*(name for name in dir(builtins) if name[0].islower()), "__import__")) - _OWN
-_BUILTINS = "__builtins__"
-_OPERATORS = {
-    "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "truediv", "FloorDiv": "floordiv", "Mod": "mod", "Pow": "pow",
+_ASSIGNMENTS = {
+    "AssignBlock": ("target",), "With": ("targets", "values"), "Assign": ("target", "node"), "For": ("target", "iter"),
+    "Macro": ("args",),
 }  # fmt: skip
-_METHODS = frozenset(("lower", "upper", "replace", "title", "capitalize", "format_map"))
-_SAME = frozenset(("string", "safe", "escape", "e", "forceescape", "default", "d", "trim"))
-
-
-class Value(Record):
-    """What an expression comes to, as far as the template itself says.
-
-    Parameters
-    ----------
-    kind
-        ``literal``, ``global`` (module, name), ``call`` (callee, then arguments), ``tuple`` or ``list``.
-    parts
-        What it is made of; None in place of what the template is given.
-    telling
-        Whether it gets at more than it is given.
-    """
-
-    kind: str
-    parts: tuple[Any, ...]
-    telling: bool = False
-
-
-_GIVEN = Value("global", ("jinja2.runtime", "Undefined"))
-"""Stands for an object that a template is given, where it gets at what is behind that."""
+"""Statements that set variables: the fields that say to what."""
 
 
 def read(text: str, place: Place, survey: Survey, alone: bool) -> None:
@@ -129,7 +99,9 @@ class JinjaTemplate(Program):
         super().__init__()
         self.tells = False
         self.alone = True
-        self._set: dict[str, Value | None] = {}
+        self._evaluator = Evaluator(self._tell, self._enter)
+        self._macros: dict[str, Any] = {}
+        self._entered: set[str] = set()
 
     def tell(self, place: Place, survey: Survey) -> None:
         """Add them; what they came to was dropped."""
@@ -145,40 +117,67 @@ class JinjaTemplate(Program):
             When the template is too deep or comes to too much.
         """
         name = type(node).__name__
-        if depth > _DEEPEST:
-            raise Unreadable(f"more than {_DEEPEST} levels")
+        if depth > DEEPEST:
+            raise Unreadable(f"more than {DEEPEST} levels")
         self.alone = self.alone and name not in _OTHERS
-        if name == "Assign" and type(node.target).__name__ == "Name":
-            self._set[node.target.name] = self._root(node.node, depth)
-            return
-        if name == "For":
-            over = self._root(node.iter, depth)
-            if type(node.target).__name__ == "Name":
-                self._set[node.target.name] = None if over is None else _call("operator", "getitem", over, _literal(0))
-        for child in node.iter_child_nodes():
-            if name == "For" and child in (node.iter, node.target):
-                continue
-            if _is_expression(child):
-                self._root(child, depth)
+        assigned = _ASSIGNMENTS.get(name, ())
+        if name == "Macro":
+            self._macros[node.name] = node
+        elif name == "AssignBlock":
+            self._assign(node.target, self._block(node.body))
+        elif name == "With":
+            for target, value in zip(node.targets, node.values, strict=True):
+                self._assign(target, self._evaluator.root(value, depth))
+        elif name == "Assign":
+            self._assign(node.target, self._evaluator.root(node.node, depth))
+        elif name == "For":
+            self._assign(node.target, item(self._evaluator.root(node.iter, depth), 0))
+        self._body(node, assigned, depth)
+
+    def _body(self, node: Any, but: tuple[str, ...], depth: int) -> None:
+        """What is in a statement, without the fields that were followed."""
+        for child in node.iter_child_nodes(exclude=but):
+            if is_expression(child):
+                self._evaluator.root(child, depth)
             else:
                 self.statement(child, depth + 1)
 
-    def _root(self, node: Any, depth: int) -> Value | None:
-        """Value of an expression of which nothing else is made; told if it is telling."""
-        value = self._value(node, depth + 1)
-        self._drop(value)
-        return value
+    def _assign(self, target: Any, value: Value | None) -> None:
+        """Remember what variables stand for."""
+        kind = type(target).__name__
+        if kind == "Name":
+            self._evaluator.names[target.name] = value
+        elif kind == "NSRef":
+            self._evaluator.names[f"{target.name}.{target.attr}"] = value
+        elif kind == "Tuple":
+            for index, part in enumerate(target.items):
+                self._assign(part, item(value, index))
 
-    def _drop(self, *values: Value | None) -> None:
-        """Tell what is lost for what it is a part of."""
-        for value in values:
-            if value is not None and value.telling:
-                self._write(value, 0)
-                self.opcodes += b"0"
-                self.tells = True
+    def _block(self, body: list[Any]) -> Value:
+        """The text that a block is rendered to: itself, where there is nothing to be rendered."""
+        parts = [part for node in body for part in getattr(node, "nodes", (node,))]
+        if all(type(part).__name__ == "TemplateData" for part in parts):
+            return literal("".join(part.data for part in parts))
+        return UNKNOWN_TEXT
+
+    def _enter(self, name: str, arguments: list[Value | None]) -> None:
+        """Follow a macro with what it is called with."""
+        macro = self._macros.get(name)
+        if macro is None or name in self._entered or all(value is None for value in arguments):
+            return
+        self._entered.add(name)
+        for target, value in zip(macro.args, arguments, strict=False):
+            self._assign(target, value)
+        self._body(macro, ("args", "defaults"), len(self._entered))
+        self._entered.discard(name)
+
+    def _tell(self, value: Value) -> None:
+        self._write(value, 0)
+        self.opcodes += b"0"
+        self.tells = True
 
     def _write(self, value: Value | None, depth: int) -> None:
-        if len(self.opcodes) > _MOST_OPCODES or depth > _DEEPEST:
+        if len(self.opcodes) > _MOST_OPCODES or depth > DEEPEST:
             raise Unreadable("it comes to too much")
         if value is None:
             self.opcodes += b"N"
@@ -191,151 +190,6 @@ class JinjaTemplate(Program):
             if callee is not None:
                 self._write(callee, depth + 1)
             self.opcodes += b"](" if value.kind == "list" else b"("
-            for item in items:
-                self._write(item, depth + 1)
+            for part in items:
+                self._write(part, depth + 1)
             self.opcodes += {"call": b"tR", "tuple": b"t", "list": b"e"}[value.kind]
-
-    def _value(self, node: Any, depth: int) -> Value | None:
-        """What an expression comes to; None where that is only known when it is rendered."""
-        if depth > _DEEPEST:
-            raise Unreadable(f"more than {_DEEPEST} levels")
-        read_as: Callable[[Any, int], Value | None] | None = getattr(self, f"_of_{type(node).__name__.lower()}", None)
-        if read_as is not None:
-            return read_as(node, depth)
-        if type(node).__name__ in _OPERATORS:
-            return self._operation(_OPERATORS[type(node).__name__], node.left, node.right, depth)
-        self._drop(*[self._value(child, depth + 1) for child in node.iter_child_nodes() if _is_expression(child)])
-        return None
-
-    def _of_const(self, node: Any, _depth: int) -> Value | None:
-        return _literal(node.value)
-
-    def _of_name(self, node: Any, _depth: int) -> Value | None:
-        if node.name in self._set:
-            return self._set[node.name]
-        return Value("global", ("builtins", "__dict__"), True) if node.name == _BUILTINS else None
-
-    def _of_tuple(self, node: Any, depth: int) -> Value | None:
-        return self._items("tuple", node.items, depth)
-
-    def _of_list(self, node: Any, depth: int) -> Value | None:
-        return self._items("list", node.items, depth)
-
-    def _of_concat(self, node: Any, depth: int) -> Value | None:
-        items = self._items("list", node.nodes, depth)
-        return None if items is None else _method(_literal(""), "join", items)
-
-    def _of_condexpr(self, node: Any, depth: int) -> Value | None:
-        self._root(node.test, depth)
-        first = self._value(node.expr1, depth + 1)
-        second = None if node.expr2 is None else self._value(node.expr2, depth + 1)
-        chosen, other = (first, second) if first is not None and (first.telling or second is None) else (second, first)
-        self._drop(other)
-        return chosen
-
-    def _of_getattr(self, node: Any, depth: int) -> Value | None:
-        return self._attribute(self._value(node.node, depth + 1), _literal(node.attr))
-
-    def _of_getitem(self, node: Any, depth: int) -> Value | None:
-        owner = self._value(node.node, depth + 1)
-        if type(node.arg).__name__ == "Slice":
-            parts = [
-                None if part is None else self._value(part, depth + 1)
-                for part in (node.arg.start, node.arg.stop, node.arg.step)
-            ]
-            return None if owner is None else _call("operator", "getitem", owner, _call("builtins", "slice", *parts))
-        key = self._value(node.arg, depth + 1)
-        if key is not None and (key.kind != "literal" or isinstance(key.parts[0], str)):
-            return self._attribute(owner, key)
-        if owner is None:
-            self._drop(key)
-            return None
-        return _call("operator", "getitem", owner, key)
-
-    def _attribute(self, owner: Value | None, name: Value | None) -> Value | None:
-        """What an object has by a name; behind names with underscores and computed ones lies all of Python."""
-        hidden = name is None or name.kind != "literal" or _is_hidden(str(name.parts[0]))
-        if owner is None and not hidden:
-            return None
-        return _call("builtins", "getattr", owner or _GIVEN, name, telling=hidden)
-
-    def _of_call(self, node: Any, depth: int) -> Value | None:
-        callee = self._value(node.node, depth + 1)
-        if callee is None and type(node.node).__name__ == "Name" and node.node.name in _PYTHON:
-            callee = Value("global", ("builtins", node.node.name))
-        given = [*node.args, *(pair.value for pair in node.kwargs), *filter(None, (node.dyn_args, node.dyn_kwargs))]
-        arguments = [self._value(argument, depth + 1) for argument in given]
-        if callee is None:
-            self._drop(*arguments)
-            return None
-        python = callee.kind == "global" and all(item is not None for item in arguments)
-        return Value("call", (callee, *arguments), callee.telling or python or _any_telling(arguments))
-
-    def _of_filter(self, node: Any, depth: int) -> Value | None:
-        given = [self._value(argument, depth + 1) for argument in (*node.args, *(pair.value for pair in node.kwargs))]
-        base = None if node.node is None else self._value(node.node, depth + 1)
-        if node.name == "attr":
-            return self._attribute(base, given[0] if given else None)
-        if node.name == "map" and any(pair.key == "attribute" for pair in node.kwargs):
-            return self._attribute(None if base is None else _call("operator", "getitem", base, _literal(0)), given[-1])
-        if base is None:
-            self._drop(*given)
-            return None
-        return self._filtered(node.name, base, given)
-
-    def _filtered(self, name: str, base: Value, given: list[Value | None]) -> Value:
-        if name == "join":
-            return _method(given[0] if given and given[0] is not None else _literal(""), "join", base)
-        if name == "format":
-            return _call("operator", "mod", base, Value("tuple", tuple(given), _any_telling(given)))
-        if name in _METHODS:
-            return _method(base, name, *given)
-        if name == "list":
-            return _call("builtins", "list", base)
-        if name in ("first", "last"):
-            return _call("operator", "getitem", base, _literal(0 if name == "first" else -1))
-        if name == "reverse":
-            turned = _call("builtins", "slice", None, None, _literal(-1))
-            return _call("operator", "getitem", base, turned)
-        self._drop(*given)
-        if name in _SAME or base.telling:
-            return base
-        return _call("jinja2.filters", f"do_{name}", base)
-
-    def _operation(self, name: str, left: Any, right: Any, depth: int) -> Value | None:
-        first, second = self._value(left, depth + 1), self._value(right, depth + 1)
-        if first is None or second is None:
-            self._drop(first, second)
-            return None
-        return _call("operator", name, first, second)
-
-    def _items(self, kind: str, nodes: list[Any], depth: int) -> Value | None:
-        items = [self._value(node, depth + 1) for node in nodes]
-        if not _any_telling(items) and any(item is None for item in items):
-            return None
-        return Value(kind, tuple(items), _any_telling(items))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
-
-
-def _is_expression(node: Any) -> bool:
-    return any(base.__name__ == "Expr" for base in type(node).__mro__)
-
-
-def _literal(value: Any) -> Value:
-    return Value("literal", (value,))
-
-
-def _call(module: str, name: str, *arguments: Value | None, telling: bool = False) -> Value:
-    return Value("call", (Value("global", (module, name)), *arguments), telling or _any_telling(arguments))
-
-
-def _method(owner: Value, name: str, *arguments: Value | None) -> Value:
-    callee = _call("builtins", "getattr", owner, _literal(name))
-    return Value("call", (callee, *arguments), callee.telling or _any_telling(arguments))
-
-
-def _any_telling(values: Any) -> bool:
-    return any(value is not None and value.telling for value in values)

@@ -61,6 +61,17 @@ TELLING = {
     "a loop": ("{% for c in [x.__globals__] %}{{ c.os.system('echo') }}{% endfor %}", "os.system"),
     "a call": ("{% call m(x.__globals__.os.system('echo')) %}{% endcall %}", "os.system"),
     "a block filter": ("{% filter replace('a', x.__globals__.os.system('echo')) %}a{% endfilter %}", "os.system"),
+    "an argument of a macro": (
+        "{% macro m(a) %}{{ a.os.system('echo') }}{% endmacro %}{{ m(x.__globals__) }}", "os.system"
+    ),
+    "a namespace": ("{% set n = namespace() %}{% set n.a = x.__globals__ %}{{ n.a.os.system('echo') }}", "os.system"),
+    "several at once": ("{% set a, b = 1, x.__globals__ %}{{ b.os.system('echo') }}", "os.system"),
+    "a with": ("{% with a = x.__globals__ %}{{ a.os.system('echo') }}{% endwith %}", "os.system"),
+    "keys of a dict": ("{{ x[dict(__globals__=1)|join].os.system('echo') }}", "os.system"),
+    "the first key": ("{{ x[{'__globals__': 1}|first].os.system('echo') }}", "os.system"),
+    "a block": ("{% set k %}__globals__{% endset %}{{ x[k].os.system('echo') }}", "os.system"),
+    "a mapped attribute": ("{{ ([x]|map(attribute='__globals__')|first).os.system('echo') }}", "os.system"),
+    "a group": ("{% for g, l in [x]|groupby('__globals__') %}{{ g.os.system('echo') }}{% endfor %}", "system"),
     "before another template": ("{% include 'a' %}{{ x.__globals__.os.system('echo') }}", "os.system"),
     "a name of Python": ("{{ eval('1') }}", "builtins.eval"),
     "an item of builtins": ("{{ __builtins__['eval']('1') }}", "eval"),
@@ -91,6 +102,22 @@ def test_a_template_that_gets_at_python_is_told_as_what_it_calls(name: str) -> N
         assert any(found == function or found.endswith("." + function) for found in called(trace)), called(trace)
     stream = trace_bytes(json.dumps({"a": ["b", {"chat_template": text}]}).encode()).streams[0]
     assert stream.place == (("jinja-template", "a.chat_template"), ("jinja", ""))
+
+
+COMPUTED = {
+    "a joined name": "{% set u = (lipsum|string|list).pop(18) %}{{ x[u * 2 ~ 'globals' ~ u * 2].os.system('echo') }}",
+    "an added name": "{{ x[messages[0].a + 'globals'].os.system('echo') }}",
+    "a formatted name": "{% set k = '%sglobals'|format(a) %}{{ x[k]('echo') }}",
+    "a name in a block": "{% set k %}{{ a }}globals{% endset %}{{ x[k].f('echo') }}",
+    "a filter": "{{ (x|attr(request.args.a)).f('echo') }}",
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_called_by_a_name_that_is_only_known_when_it_is_rendered_is_told(name: str) -> None:
+    trace = trace_bytes(COMPUTED[name].encode())
+    given = {argument.literal for stream in trace.walk() for call in stream.calls for argument in call.args}
+    assert "echo" in given
 
 
 def test_a_template_hidden_by_escapes_of_json_or_in_quotes_of_yaml_is_read() -> None:
