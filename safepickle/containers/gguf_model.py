@@ -39,7 +39,7 @@ def read(source: Source, place: Place, survey: Survey) -> None:
 
     try:
         for key, begin, end in _texts(source):
-            if key.startswith(_TEMPLATE) and survey.take_member(place):
+            if key.startswith(_TEMPLATE) and survey.take_member(place) and not survey.overdue(place):
                 if end - begin > _LONGEST:
                     raise _Damaged(f"a template of {end - begin:,} bytes")
                 text = source.read(begin, end - begin).decode("utf-8", "replace")

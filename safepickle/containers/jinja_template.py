@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..bytecode.trace import Place
     from .survey import Survey
 
-LONGEST = 256 << 10
+LONGEST = 128 << 10
 """Characters of a template that is read."""
-_MOST_OPCODES = 1 << 20
+_MOST_OPCODES = 256 << 10
 _OTHERS = frozenset(("Include", "Import", "FromImport", "Extends"))
 """Statements that bring other templates in."""
 _ASSIGNMENTS = {

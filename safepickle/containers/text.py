@@ -151,7 +151,7 @@ def _read_templates(source: Source, place: Place, survey: Survey) -> bool:
         return True
     found = False
     for key, template in _templates(source, place, survey):
-        if not survey.take_member(inside):
+        if not survey.take_member(inside) or survey.overdue(inside):
             break
         jinja_template.read(template, (*place, ("jinja-template", key)), survey, source.alone)
         found = True
