@@ -68,7 +68,7 @@ _PLACES = tuple((key >> 8, (key >> 8) + (key & 255), known) for key, known in _B
 """Where magics stand, and the formats by the magic there."""
 
 _ONNX = Format("onnx", 0, b"", reader="onnx_model")
-_SAVED_MODEL = Format("saved-model", 0, b"", "operators that read, write or run are not analysed")
+_SAVED_MODEL = Format("saved-model", 0, b"", reader="saved_model")
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
 _SAFETENSORS = Format("safetensors", 0, b"", reader="safetensors_header", whole=False)
 _SAFETENSORS_HEADER = 100_000_000

@@ -9,7 +9,7 @@ library that has to be there, which nobody here can read: such a model is incomp
 from __future__ import annotations
 
 from .program import Program
-from .protobuf import Damaged, fields
+from .protobuf import Damaged, fields, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _GRAPH = 7
 _DOMAIN = {"node": 7, "function": 10}
 _KEY, _VALUE = 1, 2
 _MOST_FIELDS = 4_000_000
-_LONGEST = 4096
 _SHOWN = 8
 
 
@@ -136,7 +135,7 @@ class OnnxModel:
                 if number in inner:
                     pending.append((inner[number], begin, stop))
                 elif number == _DOMAIN.get(message):
-                    name = _text(source, begin, stop)
+                    name = text_of(source, begin, stop)
                     (self.domains if message == "node" else self.own).add(name)
 
     def foreign(self) -> list[str]:
@@ -148,14 +147,8 @@ class OnnxModel:
         key = value = ""
         for number, begin, stop in fields(source, start, end):
             if number == _KEY and stop >= 0:
-                key = _text(source, begin, stop)
+                key = text_of(source, begin, stop)
             elif number == _VALUE and stop >= 0:
-                value = _text(source, begin, stop)
+                value = text_of(source, begin, stop)
         if key == "location":
             self.locations.add(value)
-
-
-def _text(source: Source, begin: int, stop: int) -> str:
-    if stop - begin > _LONGEST:
-        raise Damaged(f"a name of {stop - begin:,} bytes")
-    return source.read(begin, stop - begin).decode("utf-8", "backslashreplace")

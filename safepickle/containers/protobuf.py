@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_VARINT = 10
+_LONGEST_TEXT = 4096
 
 
 class Damaged(ValueError):
@@ -53,6 +54,19 @@ def fields(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int
                 raise Damaged("a number reaches over the end of its message")
         else:
             raise Damaged(f"a field of no known kind at byte {position}")
+
+
+def text_of(source: Source, begin: int, stop: int) -> str:
+    """A field as text.
+
+    Raises
+    ------
+    Damaged
+        When it is longer than any name or path.
+    """
+    if stop - begin > _LONGEST_TEXT:
+        raise Damaged(f"a name of {stop - begin:,} bytes")
+    return source.read(begin, stop - begin).decode("utf-8", "backslashreplace")
 
 
 def _varint(source: Source, position: int, end: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ SAFETENSORS = struct.pack("<Q", 2) + b"{}" + bytes(16)
 
 UNREAD = {
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
-    "saved-model": b"\x08\x01\x12\x07abcdefg\x1a\x052.1.0",
+    "saved-model": b"\x08\x01\x12\x0b\x0a\x09\x22\x07abcdefg",
     "elf": b"\x7fELF" + bytes(60),
 }
 
