@@ -21,6 +21,7 @@ from safepickle.bytecode.carried import BEGINNINGS, DIGITS, may_carry
 from safepickle.bytecode.literals import CLASSES, looks_like, looks_like_bytes
 from safepickle.bytecode.made import Extension, weight
 from safepickle.bytecode.names import canonical, is_stdlib, shortened
+from safepickle.bytecode.opcodes import NAMES, PROTOCOLS
 from safepickle.bytecode.resync import read_across
 from safepickle.bytecode.values import (
     UNKNOWN,
@@ -118,6 +119,7 @@ MAX_SEEN = cython.declare(cython.int, 8_192)
 _seen = cython.declare(dict, {})
 """Short literals of all streams, most of which are met again, and what :func:`_look_at` says of them."""
 _ZEROS = bytes(65_536)
+_ROOM = bytes(4 * 640)
 PAYLOAD_MAX = cython.declare(cython.longlong, (1 << 28) - 1)
 TICK = cython.declare(cython.longlong, 0xFFFF)
 _SEEN = cython.declare(cython.longlong, 256 * 0xFFFF)
@@ -128,8 +130,14 @@ _PUSHES = {
     0x47: (8, FLOAT_SCALAR), 0x4E: (0, NONE_SCALAR), 0x88: (0, TRUE_SCALAR), 0x89: (0, FALSE_SCALAR),
     0x29: (0, EMPTY_TUPLE_SCALAR), 0x97: (0, BUFFER_SCALAR),
 }  # fmt: skip
-_SKIP = bytes(_PUSHES[code][0] if code in _PUSHES else 255 for code in range(256))
-_PUSH = bytes(_PUSHES[code][1] if code in _PUSHES else 0 for code in range(256))
+_SKIP = cython.declare(
+    "const unsigned char[::1]", bytes(_PUSHES[code][0] if code in _PUSHES else 255 for code in range(256))
+)
+_PUSH = cython.declare(
+    "const unsigned char[::1]", bytes(_PUSHES[code][1] if code in _PUSHES else 0 for code in range(256))
+)
+_BEGINNINGS = cython.declare("const unsigned char[::1]", BEGINNINGS)
+_DIGITS = cython.declare("const unsigned char[::1]", DIGITS)
 
 
 def _numbers(size: cython.longlong, kind="i"):
@@ -338,7 +346,8 @@ class Machine:
         self.import_flags = bytearray()
         self.made = False
         self.planted = {}
-        room: cython.int[::1] = _numbers(640)  # one array for what every stream needs; what grows gets its own
+        # one array for what every stream needs; what grows gets its own
+        room: cython.int[::1] = array("i", _ROOM) if cython.compiled else [0] * 640
         self.counts = room[0:256]
         self.stack_size = 128
         self.stack_store = None
@@ -460,15 +469,16 @@ class Machine:
         """Offset of the opcode that was executed last."""
         return self.opcode_at
 
-    @property
     def opcode_counts(self):
-        """Executions of each opcode code, as a dict without zeros."""
+        """Executions of each opcode by its name, in the order of the codes, and the highest protocol among them."""
         code: cython.int
+        highest: cython.int = 0
         found = {}
         for code in range(256):
             if self.counts[code] != 0:
-                found[code] = self.counts[code]
-        return found
+                found[NAMES[code]] = self.counts[code]
+                highest = max(highest, PROTOCOLS[code])
+        return found, highest
 
     @cython.cfunc
     def _loop(self) -> cython.void:
@@ -480,6 +490,7 @@ class Machine:
         end: cython.longlong = self.end
         skips: cython.const[cython.uchar][::1] = _SKIP
         pushes: cython.const[cython.uchar][::1] = _PUSH
+        counts: cython.int[::1] = self.counts
         buffer: cython.const[cython.uchar][::1] = self.buffer
         while True:
             at = self.position
@@ -495,7 +506,7 @@ class Machine:
                 self._check_budget()
             code = buffer[at]
             at += 1
-            self.counts[code] += 1
+            counts[code] += 1
             skip = skips[code]
             if skip != 255:
                 self.position = at + skip
@@ -503,7 +514,8 @@ class Machine:
                     raise Stop("truncated", -1)
                 self.stack[self.sp] = pushes[code] << 3
                 self.sp += 1
-            elif code == 0x94:  # MEMOIZE
+                continue  # what follows compares nothing but the opcode, so that a compiler makes a jump of it
+            if code == 0x94:  # MEMOIZE
                 self.position = at
                 if self.sp <= self.fence:
                     raise Stop("stack underflow", -1)
@@ -1804,12 +1816,10 @@ class Machine:
         code: cython.int
         high: cython.int = 64
         digit: cython.int
-        beginnings: cython.const[cython.uchar][::1]
         if length < 16:
             return False
-        beginnings = BEGINNINGS
         code = self.buffer[begin]
-        if beginnings[code] or code == 0xE3 or code == 0x63:
+        if _BEGINNINGS[code] or code == 0xE3 or code == 0x63:
             return False
         end = begin + min(length, 64)
         at = begin
@@ -1821,13 +1831,12 @@ class Machine:
                 break
             at += 1
         # the first byte that a base64 decoder makes of it is made of the first two digits
-        digits: cython.const[cython.uchar][::1] = DIGITS
         end = begin + min(length, 512)
         for at in range(begin, end):
-            digit = digits[self.buffer[at]]
+            digit = _DIGITS[self.buffer[at]]
             if digit < 64:
                 if high < 64:
-                    return not beginnings[(high << 2 | digit >> 4) & 0xFF]
+                    return not _BEGINNINGS[(high << 2 | digit >> 4) & 0xFF]
                 high = digit
         return length <= 512
 

@@ -16,7 +16,7 @@ from .describe import Describer
 from .folding import FOLDABLE, LOOKED_INTO, fold
 from .machine import Machine
 from .names import is_stdlib
-from .opcodes import CODES, NAMES, PROTOCOLS
+from .opcodes import CODES
 from .resync import candidates, marks_before, read_across
 from .trace import Coverage, Oddity, Place, Trace
 from .values import Stop
@@ -207,7 +207,7 @@ class _Region:
         if trace.coverage.reason != "unset memo key" or self.last is None or self.last.position != position:
             return
         machine, self.last = self.last, None
-        known, opcodes = machine.executed, machine.opcode_counts
+        known, (opcodes, _highest) = machine.executed, machine.opcode_counts()
         reason = machine.run_on()
         self.effort += machine.executed - known
         machine.note("memo-of-earlier-stream", position)
@@ -218,7 +218,7 @@ class _Region:
         )
         if calls:
             self.complete = False
-            counts = {name: count - opcodes.get(CODES[name], 0) for name, count in again.opcodes.items()}
+            counts = {name: count - opcodes.get(name, 0) for name, count in again.opcodes.items()}
             self.traces.append(
                 again.replace(
                     opcodes={name: count for name, count in counts.items() if count},
@@ -329,13 +329,13 @@ class _Region:
         behind = stopped_at if reason else machine.position
         if state == "limited" or budgets or any(_limited(child) for child in children):
             self.complete = False
-        counts = machine.opcode_counts
+        opcodes, highest = machine.opcode_counts()
         trace = Trace(
             place=self.place,
             offset=position - self.start,
             length=behind - position,
-            protocol=(machine.declared, max((PROTOCOLS[code] for code in counts if code in PROTOCOLS), default=0)),
-            opcodes={NAMES[code]: count for code, count in sorted(counts.items()) if code in NAMES},
+            protocol=(machine.declared, highest),
+            opcodes=opcodes,
             coverage=Coverage(state, reason, offset, behind - position, (self.end if reason else behind) - position),
             imports=imports,
             calls=calls,
