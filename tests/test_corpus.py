@@ -13,7 +13,7 @@ from safepickle.scan import Scanner
 
 pytestmark = pytest.mark.slow
 
-NOT_ANALYSED = {"h5", "skops", "jinja-template", "keras-zip"}
+NOT_ANALYSED = {"skops", "jinja-template", "keras-zip"}
 """Kinds without a pickle that are reported incomplete."""
 
 

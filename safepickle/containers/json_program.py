@@ -29,10 +29,13 @@ class JsonProgram(Program):
         What an object has that is a program of it.
     anywhere
         Whether such objects are looked for within others that are none.
+    unread
+        Why not all of it was understood, where the rest of it could still be told.
     """
 
     keys: frozenset[str] = frozenset()
     anywhere = False
+    unread = ""
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value.
@@ -97,5 +100,7 @@ def add(kind: type[JsonProgram], found: Any, place: Place, survey: Survey) -> bo
     except Unreadable as error:
         survey.fail("unsupported-format", inside, 0, f"it cannot be read: {error}")
         return True
+    if program.unread:
+        survey.fail("unsupported-format", inside, 0, program.unread)
     program.tell(place, survey)
     return True

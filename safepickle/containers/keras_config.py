@@ -50,6 +50,39 @@ def read_embedded(source: Source, place: Place, survey: Survey) -> None:
         position += len(text[:length].encode("utf-8", "replace"))
 
 
+def read_value(text: bytes, place: Place, survey: Survey) -> bool:
+    """Add what Keras builds from a text that may be a configuration, or hold some: whether it does.
+
+    Parameters
+    ----------
+    text
+        The value of an attribute of an HDF5 file, such as ``model_config`` or ``training_config``.
+    """
+    from json import loads
+
+    inside = (*place, (KerasConfig.step, ""))
+    if not fits(text):
+        survey.fail("unsupported-format", inside, 0, "it has more parts than are read")
+        return True
+    try:
+        found = loads(text.decode("utf-8", "replace"))
+    except RecursionError:
+        survey.fail("budget:depth", inside)
+        return True
+    except ValueError:
+        return False
+    return _holds_object(found, 0) and add(_KerasAttribute, found, place, survey)
+
+
+def _holds_object(node: Any, depth: int) -> bool:
+    """Whether anything in a value of JSON is an object to Keras; what is too deep may be."""
+    if depth > DEEPEST:
+        return True
+    if isinstance(node, dict):
+        return KerasConfig.keys <= node.keys() or any(_holds_object(part, depth + 1) for part in node.values())
+    return isinstance(node, list) and any(_holds_object(part, depth + 1) for part in node)
+
+
 class KerasConfig(JsonProgram):
     """A model's configuration."""
 
@@ -77,6 +110,8 @@ class KerasConfig(JsonProgram):
             self.named(str(module), str(config))
             self.opcodes += b"N\x85R"
         else:
+            if name == "Lambda" and _is_unread(config):
+                self.unread = "the function of a lambda is neither a name nor code"
             own = str(module).partition(".")[0] == "keras"
             self.named(str(module), name if own else name + ".from_config")
             self.build(_with_code(name, config), depth + 1)
@@ -98,6 +133,12 @@ class KerasConfig(JsonProgram):
         self.opcodes += b"\x85R}\x86R"
 
 
+class _KerasAttribute(KerasConfig):
+    """A configuration that may be part of an object of another kind, as that of an optimizer is."""
+
+    anywhere = True
+
+
 def _with_code(name: str, config: Any) -> Any:
     """The configuration of a layer that calls a function, where this is given as in models of before Keras 2.12."""
     if name != "Lambda" or not isinstance(config, dict):
@@ -106,3 +147,9 @@ def _with_code(name: str, config: Any) -> Any:
     if not isinstance(function, list) and config.get("function_type") != "lambda":
         return config
     return {**config, "function": {"class_name": "__lambda__", "config": {"code": function}}}
+
+
+def _is_unread(config: Any) -> bool:
+    """Whether the function of a lambda is a text that Keras has never written."""
+    function = config.get("function") if isinstance(config, dict) else None
+    return isinstance(function, str) and config.get("function_type") != "lambda" and not function.isidentifier()

@@ -37,11 +37,9 @@ class Format(Record):
     whole: bool = True
 
 
-_HDF5 = "layers may carry marshalled Python code"
 _UNPACKED = "nothing in the standard library unpacks it; unpack it and scan what comes out"
 
 FORMATS: tuple[Format, ...] = (
-    *(Format("hdf5", 0 if power < 9 else 1 << power, b"\x89HDF\r\n\x1a\n", _HDF5) for power in range(8, 14)),
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
     Format("tflite", 4, b"TFL3", reader="tflite_model"),
     Format("gguf", 0, b"GGUF", reader="gguf_model"),
@@ -72,7 +70,7 @@ _SAVED_MODEL = Format("saved-model", 0, b"", reader="saved_model")
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
 _SAFETENSORS = Format("safetensors", 0, b"", reader="safetensors_header", whole=False)
 _SAFETENSORS_HEADER = 100_000_000
-_HEAD_BYTES = 8192 + 16
+_HEAD_BYTES = 16
 
 
 def _match(source: Source) -> Format | None:
@@ -128,8 +126,4 @@ def read(source: Source, place: Place, survey: Survey) -> str:
         __import__(f"{__package__}.{known.reader}", fromlist=["read"]).read(source, inside, survey)
     if known.unread:
         survey.fail("unsupported-format", inside, 0, known.unread)
-    if known.name == "hdf5" and not source.partial:
-        from . import keras_config
-
-        keras_config.read_embedded(source, inside, survey)
     return known.name

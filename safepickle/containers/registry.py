@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..bytecode.opcodes import NAMES
 from ..limits import Limits
 from ..record import Record
-from . import known_format, raw_pickle, tar_archive, zip_archive
+from . import hdf5_file, known_format, raw_pickle, tar_archive, zip_archive
 from .contents import Buffer, Contents
 from .source import Source
 from .survey import Survey
@@ -76,6 +76,7 @@ READERS: dict[str, Reader] = {
         _later("numpy_array", "sniff"), _later("numpy_array", "read"), b"\x93", _later("numpy_array", "needs_all")
     ),
     "json": Reader(_later("text", "is_json"), _later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
+    "hdf5": Reader(hdf5_file.sniff, hdf5_file.read),
     "known": Reader(known_format.sniff, known_format.read, b"", known_format.needs_all),
 }
 """Every reader that accepts the bytes reads them; the order is that of the names in ``pickle+zip``."""

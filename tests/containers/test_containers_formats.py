@@ -25,7 +25,7 @@ def test_what_may_carry_code_or_cannot_be_unpacked_is_named_and_incomplete(name:
     assert scan(UNREAD[name]).container == name
 
 
-def test_hdf5_behind_a_user_block_is_known() -> None:
+def test_damaged_hdf5_behind_a_user_block_is_known() -> None:
     assert scan(bytes(512) + UNREAD["hdf5"]).container == "hdf5"
 
 

@@ -150,7 +150,7 @@ def test_weights_are_data_and_a_pickle_in_their_place_is_found() -> None:
     assert "os.system" in calls(trace)
 
 
-def test_a_configuration_within_hdf5_is_evidence_and_the_file_stays_incomplete() -> None:
+def test_a_configuration_within_damaged_hdf5_is_evidence_and_the_file_stays_incomplete() -> None:
     for model, found in ((PLAIN, False), (sequential(LAMBDA), True)):
         trace = trace_bytes(HDF5 + bytes(100) + b"model_config\0" + json.dumps(model).encode() + bytes(900))
         assert ("marshal.loads" in calls(trace), trace.complete) == (found, False)
