@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import hmac
 import secrets
 import sys
@@ -253,6 +252,5 @@ def _fingerprints(key: str, pepper: str) -> tuple[str, str]:
     Keys are long and random, so a fast hash is enough; both come from one keyed hash and neither tells
     the key.
     """
-    keyed = hmac.new(pepper.encode(), b"safepickle-api-key:" + key.encode("utf-8", "replace"), hashlib.sha512)
-    text = keyed.hexdigest()
+    text = hmac.digest(pepper.encode(), b"safepickle-api-key:" + key.encode("utf-8", "replace"), "sha512").hex()
     return text[64:80], text[:64]

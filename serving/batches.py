@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +17,7 @@ from . import metrics
 from .auth import Principal
 from .bodies import Spool, chunks_of, plain_name
 from .database.engine import DatabaseUnavailable
+from .json_text import dump
 from .multipart import FileParts
 from .outbox import Outbox
 from .pieces import Closed, MalformedArchive, Opened, Skipped
@@ -268,7 +268,7 @@ class Batch(Response):
         self._line({"index": index, "path": name, "status": problem.status, "problem": problem.describe()})
 
     def _line(self, value: dict[str, Any]) -> None:
-        self._outbox.put(json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
+        self._outbox.put(dump(value) + b"\n")
 
 
 def _weight(spool: Spool) -> int:

@@ -12,6 +12,7 @@ from typing import IO
 
 from starlette.requests import ClientDisconnect, Request
 
+from .deadlines import Within
 from .multipart import FilePart, MalformedMultipart
 from .problems import Problem
 
@@ -188,7 +189,7 @@ async def chunks_of(request: Request, idle: float, max_body: int | None = None) 
     more = True
     while more:
         try:
-            async with asyncio.timeout(idle):
+            with Within(idle):
                 message = await request.receive()
         except TimeoutError:
             raise Problem(408, "upload-stalled", f"no byte came for {idle:g} seconds; send the file again") from None

@@ -6,6 +6,7 @@ BentoML gives all workers one ``PROMETHEUS_MULTIPROC_DIR``, which the learner's 
 
 from __future__ import annotations
 
+import functools
 import os
 
 from prometheus_client import (
@@ -64,6 +65,20 @@ NOVELTY = Histogram(
     "safepickle_novelty", "Novelty of scanned files.", buckets=(0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0)
 )
 DRIFT_ALARMS = Counter("safepickle_drift_alarms", "Drift alarms.", ["stream"])
+
+
+@functools.cache
+def _scans(verdict: str) -> Counter:
+    """The counter of such scans: finding it takes longer than counting."""
+    return SCANS.labels(verdict)
+
+
+def scanned(verdict: str, size: int, score: float | None) -> None:
+    """Count a scan that was answered and stored."""
+    _scans(verdict).inc()
+    SCAN_BYTES.inc(size)
+    if score is not None:
+        SCORES.observe(score)
 
 
 def exposition() -> bytes:

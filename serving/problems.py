@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
+
+from .json_text import dump
 
 TYPE_BASE = "urn:safepickle:problem:"
 
 
 class Json(JSONResponse):
-    """JSON in ASCII: names out of a hostile file may hold halves of surrogate pairs, which UTF-8 cannot."""
+    """JSON, whatever a hostile file is named."""
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return dump(content)
 
 
 class Problem(Exception):

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from .database.migrate import upgrade
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
 from .known_answers import Scanned
-from .labels import LabelPolicy, decision
+from .labels import LabelPolicy, Standing, decision
 from .learner_job import JOB, new_holder
 from .model_source import Champions
 from .problems import Problem
@@ -178,7 +178,10 @@ class Runtime:
                 scanned = await self.pool.scan(name, spool, self._story(story))
             except SCAN_ERRORS as error:
                 raise self._refused(error) from error
-            return await self._store(principal, name, spool, scanned, key)
+            record = self._record(principal, name, spool, scanned, key)
+            known = await self._writer.store(record)
+            await self._keep(spool, record)
+            return _answer(record, known)
 
     async def scan_group(
         self, principal: auth.Principal, files: Sequence[File], done: Callable[[int, Answered], None]
@@ -193,20 +196,29 @@ class Runtime:
             429 or 503, as :meth:`scan` does; then `done` was not called.
         """
 
-        async def store(number: int, found: Scanned | Exception) -> None:
-            try:
-                if isinstance(found, Exception):
-                    raise self._refused(found)
-                done(number, await self._store(principal, *files[number], found))
-            except (Problem, DatabaseUnavailable) as error:
-                done(number, error)
+        async def store(found: Mapping[int, Scanned | Exception]) -> None:
+            records: dict[int, ScanRecord] = {}
+            for number, one in found.items():
+                if isinstance(one, Exception):
+                    done(number, self._refused(one))
+                else:
+                    records[number] = self._record(principal, *files[number], one)
+            stored = await self._writer.store_all(list(records.values())) if records else []
+            for (number, record), known in zip(records.items(), stored, strict=True):
+                if isinstance(known, DatabaseUnavailable):
+                    done(number, known)
+                elif isinstance(known, Exception):
+                    raise known
+                else:
+                    await self._keep(files[number][1], record)
+                    done(number, _answer(record, known))
 
         refused: Problem | None = None
         with self._writer.expecting(len(files)):
             async with asyncio.TaskGroup() as stores:
 
-                def scanned(number: int, found: Scanned | Exception) -> None:
-                    stores.create_task(store(number, found))
+                def scanned(found: Mapping[int, Scanned | Exception]) -> None:
+                    stores.create_task(store(found))
 
                 try:
                     await self.pool.scan_group(files, self._story("flagged"), scanned)
@@ -225,14 +237,14 @@ class Runtime:
         metrics.SCAN_FAILURES.labels(type(error).__name__).inc()
         return _failed(error, self.settings)
 
-    async def _store(
+    def _record(
         self, principal: auth.Principal, name: str, spool: Spool, scanned: Scanned, key: str = ""
-    ) -> dict[str, Any]:
-        """Store a scan; return the answer of the API."""
+    ) -> ScanRecord:
+        """A scan as it is to be stored."""
         answer, trace, model = scanned
         file = answer["file"]
         at = now()
-        record = ScanRecord(
+        return ScanRecord(
             id=new_id(at),
             at=at,
             sha256=spool.sha256,
@@ -261,22 +273,6 @@ class Runtime:
             names=tuple(answer["names"]),
             idempotency_key=key,
         )
-        known = await self._writer.store(record)
-        await self._keep(spool, record)
-        metrics.SCANS.labels(record.verdict).inc()
-        metrics.SCAN_BYTES.inc(record.size)
-        if record.score is not None:
-            metrics.SCORES.observe(record.score)
-        decided, decided_by = decision(record.verdict, known, record.raised)
-        return {
-            "scan_id": record.id,
-            "at": record.at.isoformat(),
-            "model_version": model.version,
-            **file,
-            "label": None if known.at is None else known.to_json_dict(),
-            "decision": decided,
-            "decided_by": decided_by,
-        }
 
     async def _keep(self, spool: Spool, record: ScanRecord) -> None:
         """Keep the file where the operator wants that; a scan is answered whether or not there is room for it."""
@@ -351,6 +347,31 @@ class Runtime:
                 return holder if leases.acquire(connection, JOB, holder, self.settings.lease_seconds) else ""
         except DatabaseUnavailable:
             return ""
+
+
+def _answer(record: ScanRecord, known: Standing) -> dict[str, Any]:
+    """What the API answers of a scan that was stored; counts it."""
+    metrics.scanned(record.verdict, record.size, record.score)
+    decided, decided_by = decision(record.verdict, known, record.raised)
+    return {
+        "scan_id": record.id,
+        "at": record.at.isoformat(),
+        "model_version": record.model_version,
+        "path": record.name,
+        "sha256": record.sha256,
+        "size": record.size,
+        "container": record.container,
+        "verdict": record.verdict,
+        "score": record.score,
+        "credibility": record.credibility,
+        "complete": record.complete,
+        "findings": record.findings,
+        "detectors": record.detectors,
+        "oddities": record.oddities,
+        "label": None if known.at is None else known.to_json_dict(),
+        "decision": decided,
+        "decided_by": decided_by,
+    }
 
 
 def _busy() -> Problem:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from . import children
 from .bodies import Spool
+from .deadlines import Within
+from .json_text import dump, load
 from .model_source import ModelInfo, ModelRefused, ModelSource
 from .scan_process import LENGTHS
 from .settings import Settings
 
 START_TIMEOUT = 30.0
-RECEIVED_BYTES = 64 * 1024
 
 
 class ScanTimeout(Exception):
@@ -42,8 +43,8 @@ class ScanProcess:
         self.info: ModelInfo | None = None
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._wire = ours
-        self._received = bytearray()
+        self._socket = ours
+        self._wire = _Wire()
         options = {
             "model": None if source.folder is None else str(source.folder),
             "seconds": settings.scan_timeout * 0.8,
@@ -67,8 +68,10 @@ class ScanProcess:
             When it cannot be.
         """
         try:
-            async with asyncio.timeout(START_TIMEOUT):
-                header, _ = await self._receive()
+            with Within(START_TIMEOUT):
+                # From now on the connection closes the socket.
+                await asyncio.get_running_loop().create_unix_connection(lambda: self._wire, sock=self._socket)
+                header, _ = await self._wire.message()
         except (TimeoutError, EOFError, OSError) as error:
             raise ModelRefused(f"{self.source}: the scan process did not start ({error!r})") from error
         if "refused" in header:
@@ -76,17 +79,16 @@ class ScanProcess:
         self.info = self.source.describe(header)
         return self.info
 
-    async def begin(self, files: Sequence[File], timeout: float, story: str) -> None:
+    def begin(self, files: Sequence[File], story: str) -> None:
         """Hand files over; their answers come by :meth:`answers`. A file that lies on disk goes alone.
 
         Raises
         ------
-        ScanTimeout, ScanCrashed
+        ScanCrashed
             The process is then of no more use; :meth:`kill` it.
         """
-        with _translated(timeout):
-            async with asyncio.timeout(timeout):
-                await self._send(files, story)
+        with _translated(0):
+            self._send(files, story)
 
     async def answers(self, timeout: float) -> list[Answer]:
         """The next answers, in the order of the files: one or more of them.
@@ -96,9 +98,8 @@ class ScanProcess:
         ScanTimeout, ScanCrashed
             As :meth:`begin` does.
         """
-        with _translated(timeout):
-            async with asyncio.timeout(timeout):
-                header, body = await self._receive()
+        with _translated(timeout), Within(timeout):
+            header, body = await self._wire.message()
         if "error" in header:
             raise ScanCrashed(header["error"])
         found = []
@@ -118,38 +119,77 @@ class ScanProcess:
     def kill(self) -> None:
         """End the process now."""
         self._wire.close()
+        self._socket.close()
         self._process.kill()
         self._process.wait()
 
-    async def _send(self, files: Sequence[File], story: str) -> None:
+    def _send(self, files: Sequence[File], story: str) -> None:
         named = [(name, spool.sha256, spool.size) for name, spool in files]
-        text = json.dumps({"story": story, "files": named}).encode()
-        loop = asyncio.get_running_loop()
+        text = dump({"story": story, "files": named})
         spool = files[0][1]
         if spool.file is None:
-            body = b"".join([spool.content for _, spool in files])
-            await loop.sock_sendall(self._wire, LENGTHS.pack(len(text), len(body)) + text + body)
+            contents = [spool.content for _, spool in files]
+            self._wire.write(b"".join([LENGTHS.pack(len(text), sum(map(len, contents))), text, *contents]))
             return
         prefix = LENGTHS.pack(len(text), 0)
         # A few bytes into an empty buffer: this does not block.
-        sent = socket.send_fds(self._wire, [prefix], [spool.file.fileno()])
-        await loop.sock_sendall(self._wire, prefix[sent:] + text)
+        sent = socket.send_fds(self._socket, [prefix], [spool.file.fileno()])
+        self._wire.write(prefix[sent:] + text)
 
-    async def _receive(self) -> tuple[dict[str, Any], bytes]:
-        header_length, body_length = LENGTHS.unpack(await self._exactly(LENGTHS.size))
-        data = await self._exactly(header_length + body_length)
-        return json.loads(data[:header_length]), data[header_length:]
 
-    async def _exactly(self, size: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        while len(self._received) < size:
-            data = await loop.sock_recv(self._wire, max(RECEIVED_BYTES, size - len(self._received)))
-            if not data:
+class _Wire(asyncio.Protocol):
+    """Messages to and from the process."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._messages: deque[tuple[bytes, bytes]] = deque()
+        self._lost = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while len(self._received) >= LENGTHS.size:
+            header, body = LENGTHS.unpack_from(self._received)
+            middle = LENGTHS.size + header
+            end = middle + body
+            if len(self._received) < end:
+                return
+            self._messages.append((bytes(self._received[LENGTHS.size : middle]), bytes(self._received[middle:end])))
+            del self._received[:end]
+            self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        self._wake()
+
+    async def message(self) -> tuple[dict[str, Any], bytes]:
+        """The next message: header and bytes. Raises EOFError when the connection has ended before it."""
+        while not self._messages:
+            if self._lost:
                 raise EOFError("connection closed")
-            self._received += data
-        taken = bytes(self._received[:size])
-        del self._received[:size]
-        return taken
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        header, body = self._messages.popleft()
+        return load(header), body
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. Raises EOFError when the connection has ended."""
+        if self._transport is None or self._lost:
+            raise EOFError("connection closed")
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 @contextlib.contextmanager

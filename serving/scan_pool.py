@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import metrics
 from .bodies import Spool
+from .deadlines import Within
 from .known_answers import KnownAnswers, Scanned
 from .model_source import ModelInfo, ModelRefused, ModelSource
 from .scan_child import File, ScanCrashed, ScanProcess, ScanTimeout
@@ -114,7 +115,7 @@ class ScanPool:
         for attempt in (1, 2):
             process = await self._acquire()
             try:
-                await process.begin([(name, spool)], self._settings.scan_timeout, story)
+                process.begin([(name, spool)], story)
                 ((header, trace),) = await process.answers(self._settings.scan_timeout)
             except ScanCrashed as error:
                 self._lose(process)
@@ -130,7 +131,7 @@ class ScanPool:
         raise AssertionError("unreachable")
 
     async def scan_group(
-        self, files: Sequence[File], story: str, done: Callable[[int, Scanned | Exception], None]
+        self, files: Sequence[File], story: str, done: Callable[[Mapping[int, Scanned | Exception]], None]
     ) -> None:
         """Scan small files that are all in memory, in one process and one request.
 
@@ -142,7 +143,7 @@ class ScanPool:
         files, story
             As :meth:`scan` takes them.
         done
-            Called with the number of each file and what :meth:`scan` would return or raise, as soon as it is known.
+            Called with the numbers of files and what :meth:`scan` would return or raise, as soon as some are known.
 
         Raises
         ------
@@ -152,15 +153,22 @@ class ScanPool:
         left: deque[int] = deque()
         process = await self._acquire()
         try:
+            known: dict[int, Scanned | Exception] = {}
             for number, file in enumerate(files):
-                known = self._recall(*file, story)
-                left.append(number) if known is None else done(number, known)
+                if (scanned := self._recall(*file, story)) is None:
+                    left.append(number)
+                else:
+                    known[number] = scanned
+            if known:
+                done(known)
             if left:
-                await process.begin([files[number] for number in left], self._settings.scan_timeout, story)
+                process.begin([files[number] for number in left], story)
             while left:
+                found: dict[int, Scanned | Exception] = {}
                 for header, trace in await process.answers(self._settings.scan_timeout):
                     number = left.popleft()
-                    done(number, self._keep(process, files[number][1], story, header, trace))
+                    found[number] = self._keep(process, files[number][1], story, header, trace)
+                done(found)
         except (ScanCrashed, ScanTimeout) as error:
             self._lose(process)
             logger.warning("%d files are scanned again, one by one: %s", len(left), error)
@@ -171,9 +179,9 @@ class ScanPool:
             self._release(process)
         for number in left:
             try:
-                done(number, await self.scan(*files[number], story))
+                done({number: await self.scan(*files[number], story)})
             except SCAN_ERRORS as error:
-                done(number, error)
+                done({number: error})
 
     def _recall(self, name: str, spool: Spool, story: str) -> Scanned | None:
         """What is known of this content by the current model, while there are processes that could scan it."""
@@ -220,7 +228,7 @@ class ScanPool:
         self._waiting.append(future)
         metrics.QUEUE.inc()
         try:
-            async with asyncio.timeout(self._settings.scan_timeout):
+            with Within(self._settings.scan_timeout):
                 return await future
         except BaseException as error:
             if future.done() and not future.cancelled():

@@ -9,7 +9,7 @@ compressed Trace (`trace_bytes`) and what the console shows of the file (`story_
 
 from __future__ import annotations
 
-import json
+import gc
 import mmap
 import os
 import socket
@@ -32,8 +32,10 @@ from safepickle.mapped import Mapped
 from safepickle.scan import FileReport, Scanner, trace_data
 
 from .console.story import pack, tell
+from .json_text import dump, load
 
 LENGTHS = struct.Struct(">II")
+READ_BYTES = 64 * 1024
 HELD_SECONDS = 0.02
 """How long answers of one request may wait for the next ones, to be sent together."""
 PR_SET_PDEATHSIG = 1
@@ -66,6 +68,8 @@ def serve(channel: int, parent: int, options: dict[str, Any]) -> int:
         except SafePickleError as error:
             send(wire, {"refused": str(error)})
             return 1
+        # What stays for good is not looked through again and again for what can be freed.
+        gc.freeze()
         send(wire, ready)
         while (request := _receive(wire)) is not None:
             header, body, descriptor = request
@@ -96,7 +100,7 @@ def describe_model(scanner: Scanner) -> dict[str, Any]:
 
 def send(wire: socket.socket, header: dict[str, Any], body: bytes = b"") -> None:
     """Send one message."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = dump(header)
     wire.sendall(LENGTHS.pack(len(text), len(body)) + text + body)
 
 
@@ -186,25 +190,31 @@ def read_trace(stored: bytes) -> FileTrace:
 
 def _receive(wire: socket.socket) -> tuple[dict[str, Any], bytes, int | None] | None:
     """The next request: header, bytes, descriptor; None when the service has closed."""
-    start, descriptors, _, _ = socket.recv_fds(wire, LENGTHS.size, 1)
+    # A request comes when the one before it was answered: nothing of the next one is read with it.
+    start, descriptors, _, _ = socket.recv_fds(wire, READ_BYTES, 1)
     if not start:
         return None
-    start += _exactly(wire, LENGTHS.size - len(start))
-    header_length, body_length = LENGTHS.unpack(start)
-    header = json.loads(_exactly(wire, header_length))
-    body = _exactly(wire, body_length)
-    return header, body, descriptors[0] if descriptors else None
+    start = _at_least(wire, start, LENGTHS.size)
+    header_length, body_length = LENGTHS.unpack_from(start)
+    middle = LENGTHS.size + header_length
+    message = _at_least(wire, start, middle + body_length)
+    return load(message[LENGTHS.size : middle]), message[middle:], descriptors[0] if descriptors else None
 
 
-def _exactly(wire: socket.socket, size: int) -> bytes:
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = wire.recv_into(view)
-        if not count:
-            raise EOFError("the service closed the connection within a message")
-        view = view[count:]
-    return bytes(data)
+def _at_least(wire: socket.socket, data: bytes, size: int) -> bytes:
+    """`data`, with what is missing to `size` read behind it."""
+    if len(data) >= size:
+        return data
+    whole = bytearray(size)
+    whole[: len(data)] = data
+    with memoryview(whole) as view:
+        at = len(data)
+        while at < size:
+            count = wire.recv_into(view[at:])
+            if not count:
+                raise EOFError("the service closed the connection within a message")
+            at += count
+    return bytes(whole)
 
 
 def die_with(parent: int) -> None:

@@ -81,6 +81,13 @@ class TarStream:
         if not block.strip(b"\0"):
             self._state = "end"
             return
+        if self._name is None and self._size is None and (plain := _plain_file(block)) is not None:
+            name, self._left = plain
+            self._padding = -self._left % BLOCK
+            self._extensions = 0
+            self._state = "file"
+            pieces.append(Opened(name))
+            return
         try:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
@@ -151,6 +158,22 @@ class TarStream:
                 if not (size.isascii() and size.isdecimal() and len(size) < 19):
                     raise MalformedTar("a pax header has a size that is no number")
                 self._size = int(size)
+
+
+def _plain_file(block: bytes) -> tuple[str, int] | None:
+    """Name and size by a header as nearly all are, ten times as fast; None for :mod:`tarfile` to see to it."""
+    name, size, checksum = block[:100], block[124:135], block[148:154]
+    # A prefix makes the name longer; what comes behind the numbers is a NUL or a blank.
+    if block[156:157] != tarfile.REGTYPE or block[257:262] != b"ustar" or block[345] or block[135] not in b"\0 ":
+        return None
+    if not (size.isdigit() and checksum.isdigit() and block[154] in b"\0 "):
+        return None
+    try:
+        if int(checksum, 8) != 256 + sum(block) - sum(block[148:156]):
+            return None
+        return name.partition(b"\0")[0].decode("utf-8", "surrogateescape"), int(size, 8)
+    except ValueError:
+        return None
 
 
 def _pax_records(data: bytes) -> dict[str, str]:

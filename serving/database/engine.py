@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import sqlite3
@@ -15,6 +14,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine, make_url
+
+from ..json_text import dump, load
 
 WRITE = {"safepickle_write": True}
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -63,7 +64,11 @@ class Database:
         self.url = make_url(url)
         self._timeout = timeout
         self.file: Path | None = None
-        options: dict[str, Any] = {"pool_timeout": timeout, "json_serializer": _compact_json}
+        options: dict[str, Any] = {
+            "pool_timeout": timeout,
+            "json_serializer": lambda value: dump(value).decode(),
+            "json_deserializer": load,
+        }
         if self.url.get_backend_name() == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError(f"{url}: several processes share the database, so SQLite needs a file")
@@ -116,24 +121,25 @@ class Database:
         self.engine.dispose()
 
     def _begin_sqlite(self, connection: Connection) -> None:
-        if not connection.get_execution_options().get("safepickle_write", False):
-            connection.exec_driver_sql("BEGIN")
-            return
         driver: Any = connection.connection.driver_connection
-        until = time.monotonic() + self._timeout
+        writes = connection.get_execution_options().get("safepickle_write", False)
         # SQLite's own waiting sleeps longer each time, up to a tenth of a second: whoever comes anew goes first.
-        driver.execute("PRAGMA busy_timeout = 0")
-        try:
-            while True:
-                try:
-                    driver.execute("BEGIN IMMEDIATE")
-                    return
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                        raise
-                time.sleep(LOCK_SECONDS)
-        finally:
-            driver.execute(f"PRAGMA busy_timeout = {math.ceil(self._timeout * 1000)}")
+        wait = 0 if writes else math.ceil(self._timeout * 1000)
+        if connection.info.get("wait") != wait:
+            driver.execute(f"PRAGMA busy_timeout = {wait}")
+            connection.info["wait"] = wait
+        if not writes:
+            driver.execute("BEGIN")
+            return
+        until = time.monotonic() + self._timeout
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                    raise
+            time.sleep(LOCK_SECONDS)
 
     def _remember_inode(self, connection: Any, record: Any) -> None:
         record.info["inode"] = _inode(self.file)
@@ -178,10 +184,6 @@ def _postgresql_options(timeout: float, *, patient: bool) -> dict[str, Any]:
             "application_name": "safepickle",
         },
     }
-
-
-def _compact_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _connect_sqlite(file: Path | None, timeout: float, create: bool) -> sqlite3.Connection:

@@ -91,7 +91,6 @@ class Scan(Base):
     __tablename__ = "scans"
     __table_args__ = (
         Index("ix_scans_sha256_at", "sha256", "at"),
-        Index("ix_scans_at", "at"),
         *(Index(f"ix_scans_{column}_id", column, "id") for column in LISTED_BY),
     )
 

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import operator
 import threading
 import time
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy, Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
-from .rows import Rows
+from .rows import MARKS, Rows, execute
 from .tables import Base, IdempotentScan, Label, Scan
 
 BATCH = 128
@@ -97,7 +98,10 @@ class ScanRecord:
         }
 
 
-_Job = tuple[ScanRecord, "asyncio.Future[Standing]", asyncio.AbstractEventLoop]
+Stored = Standing | Exception
+"""What is known by label of a file whose scan was stored, or why it was not."""
+
+_Job = tuple[Sequence[ScanRecord], "asyncio.Future[list[Stored]]", asyncio.AbstractEventLoop]
 
 
 class ScanWriter:
@@ -119,6 +123,8 @@ class ScanWriter:
         self._news = threading.Event()
         self._closing = False
         self._under_way = 0
+        # Of records; each is counted by one thread.
+        self._given = self._taken = 0
         self._thread = threading.Thread(target=self._run, name="scan-writer", daemon=True)
         self._thread.start()
 
@@ -139,9 +145,17 @@ class ScanWriter:
         DatabaseUnavailable
             When it was not stored.
         """
+        (stored,) = await self.store_all([record])
+        if isinstance(stored, Exception):
+            raise stored
+        return stored
+
+    async def store_all(self, records: Sequence[ScanRecord]) -> list[Stored]:
+        """Store scans with their events; return of each, in the same order, what :meth:`store` returns or raises."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Standing] = loop.create_future()
-        self._jobs.append((record, future, loop))
+        future: asyncio.Future[list[Stored]] = loop.create_future()
+        self._given += len(records)
+        self._jobs.append((records, future, loop))
         if not self._news.is_set():
             self._news.set()
         return await future
@@ -159,29 +173,39 @@ class ScanWriter:
             closing = self._closing
             while self._jobs:
                 self._gather()
-                self._store([self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))])
+                self._store(self._next())
             if closing:
                 return
 
     def _gather(self) -> None:
         """Give scans that are under way a moment to come along."""
         until = time.monotonic() + GATHER_SECONDS
-        while len(self._jobs) < min(BATCH, self._under_way) and time.monotonic() < until:
+        while self._given - self._taken < min(BATCH, self._under_way) and time.monotonic() < until:
             time.sleep(GATHER_SECONDS / 4)
 
+    def _next(self) -> list[_Job]:
+        """Jobs of one transaction."""
+        jobs = [self._jobs.popleft()]
+        records = len(jobs[0][0])
+        while self._jobs and records + len(self._jobs[0][0]) <= BATCH:
+            jobs.append(self._jobs.popleft())
+            records += len(jobs[-1][0])
+        self._taken += records
+        return jobs
+
     def _store(self, jobs: Sequence[_Job]) -> None:
+        stored = iter(self._stored([record for records, _, _ in jobs for record in records]))
+        _tell(jobs, [list(itertools.islice(stored, len(records))) for records, _, _ in jobs])
+
+    def _stored(self, records: Sequence[ScanRecord]) -> Sequence[Stored]:
         try:
             with self._database.write() as connection:
-                answers = store_scans(connection, [record for record, _, _ in jobs], self._policy)
+                return store_scans(connection, records, self._policy)
         except Exception as error:
-            if len(jobs) > 1 and not isinstance(error, DatabaseUnavailable):
+            if len(records) > 1 and not isinstance(error, DatabaseUnavailable):
                 # One record that the database refuses must not take the others with it.
-                for job in jobs:
-                    self._store([job])
-                return
-            _tell(jobs, [error] * len(jobs))
-            return
-        _tell(jobs, answers)
+                return [stored for record in records for stored in self._stored([record])]
+            return [error] * len(records)
 
 
 def store_scans(
@@ -210,6 +234,15 @@ def store_scans(
     return answers
 
 
+def _labelled(connection: Connection, hashes: set[str]) -> list[str]:
+    """Those of the files that somebody said anything of: mostly none, which is soon found out."""
+    if not hashes:
+        return []
+    marks = ", ".join([MARKS[connection.dialect.paramstyle]] * len(hashes))
+    found = execute(connection, f"SELECT DISTINCT sha256 FROM labels WHERE sha256 IN ({marks})", sorted(hashes))
+    return [row[0] for row in found.fetchall()]
+
+
 def fingerprint(sha256: str, name: str) -> str:
     """What must be the same for a request with the same idempotency key to be the same."""
     return hashlib.sha256(f"{sha256}\n{name}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -222,7 +255,8 @@ def standing_labels(
     without: frozenset[str] = frozenset(),
 ) -> dict[str, Standing]:
     """What stands for each of these files that has any label; those of the persons `without` do not count."""
-    rows = connection.execute(_LABELS, {"hashes": sorted(hashes)}).all()
+    labelled = _labelled(connection, hashes)
+    rows = connection.execute(_LABELS, {"hashes": labelled}).all() if labelled else []
     said: dict[str, list[Said]] = {}
     for row in rows:
         if row.author.casefold() in without:
@@ -234,20 +268,16 @@ def standing_labels(
     return {sha256: standing(labels, policy) for sha256, labels in said.items()}
 
 
-def _tell(jobs: Sequence[_Job], answers: Sequence[Standing | Exception]) -> None:
+def _tell(jobs: Sequence[_Job], answers: Sequence[list[Stored]]) -> None:
     """Answer all jobs, waking each loop that waits once."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Standing], Standing | Exception]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[list[Stored]], list[Stored]]]] = {}
     for (_, future, loop), answer in zip(jobs, answers, strict=True):
         loops.setdefault(loop, []).append((future, answer))
     for loop, answered in loops.items():
         loop.call_soon_threadsafe(_finish, answered)
 
 
-def _finish(answered: Sequence[tuple[asyncio.Future[Standing], Standing | Exception]]) -> None:
+def _finish(answered: Sequence[tuple[asyncio.Future[list[Stored]], list[Stored]]]) -> None:
     for future, answer in answered:
-        if future.done():
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
+        if not future.done():
             future.set_result(answer)

@@ -116,7 +116,7 @@ def test_a_process_that_dies_within_a_group_costs_none_of_its_files(tmp_path: Pa
             files.append(("hostile", await spooled(HOSTILE)))
             dying = child()
             dying.send_signal(signal.SIGSTOP)
-            group = asyncio.create_task(pool.scan_group(files, "never", done.__setitem__))
+            group = asyncio.create_task(pool.scan_group(files, "never", done.update))
             await asyncio.sleep(0.1)
             assert not done
             os.kill(dying.pid, signal.SIGKILL)
@@ -134,9 +134,7 @@ def test_a_group_that_takes_too_long_is_scanned_file_by_file(tmp_path: Path) -> 
         done: dict[int, Scanned | Exception] = {}
         async with pool_of(tmp_path, known_answers=0, scan_timeout=1.0) as pool:
             child().send_signal(signal.SIGSTOP)
-            await pool.scan_group(
-                [("a", await spooled(BENIGN)), ("b", await spooled(HOSTILE))], "never", done.__setitem__
-            )
+            await pool.scan_group([("a", await spooled(BENIGN)), ("b", await spooled(HOSTILE))], "never", done.update)
         return done
 
     done = asyncio.run(scan())
