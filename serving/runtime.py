@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +75,7 @@ class Runtime:
         self.label_policy = LabelPolicy(settings.label_clearances, settings.label_majority)
         self._writer = ScanWriter(self.database, self.label_policy)
         self.advice = AdviceFollower(self.database, settings.poll_interval)
+        self.queue_counted = -math.inf
         self._tasks: list[asyncio.Task[None]] = []
         self._uploads = 0
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy, Standing
 from ..queue import REASONS, Candidate, Ranked
+from .rows import execute
 from .tables import Scan, ScanNovelty
 from .writer import standing_labels
 
@@ -21,8 +21,8 @@ NEWEST = 400
 PRESSING = 200
 PAGE = 500
 
-# Ids sort by age.
-_RECENT = sa.select(Scan.id, Scan.sha256, Scan.score, Scan.complete).order_by(Scan.id.desc())
+# Ids sort by age. Thousands of rows of which little is wanted come quicker as the driver has them.
+_RECENT = "SELECT sha256, id, score, complete FROM scans ORDER BY id DESC LIMIT {:d}"
 _CANDIDATES = (
     sa.select(
         Scan.id, Scan.sha256, Scan.name, Scan.at, Scan.verdict, Scan.model_version, Scan.score, Scan.complete,
@@ -32,6 +32,10 @@ _CANDIDATES = (
     .outerjoin(ScanNovelty, ScanNovelty.scan_id == Scan.id)
     .where(Scan.id.in_(sa.bindparam("ids", expanding=True)))
 )  # fmt: skip
+
+
+_Latest = Sequence[Any]
+"""Content, id, score and completeness of its latest scan."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,14 +56,14 @@ def load_candidates(
     These are the newest :data:`NEWEST` contents and, of the others, :data:`PRESSING` that were not understood or whose
     score is nearest to one half. Of a content that somebody called ``unsure`` nothing is asked again.
     """
-    latest: dict[str, Any] = {}
-    for row in connection.execute(_RECENT.limit(window)).all():
-        latest.setdefault(row.sha256, row)
-    hashes = iter(latest)
-    contested = _unlabelled(connection, hashes, NEWEST, policy)
-    others = sorted(hashes, key=lambda sha256: _calm(latest[sha256]))
-    contested |= _unlabelled(connection, iter(others), PRESSING, policy)
-    ids = [latest[sha256].id for sha256 in contested]
+    latest: dict[str, _Latest] = {}
+    for row in execute(connection, _RECENT.format(window), ()).fetchall():
+        latest.setdefault(row[0], row)
+    labels = _Labels(connection, policy)
+    contested = labels.unlabelled(list(latest), NEWEST)
+    others = sorted(latest.keys() - contested.keys(), key=lambda sha256: _urgency(latest[sha256]))
+    contested |= labels.unlabelled(others, PRESSING)
+    ids = [latest[sha256][1] for sha256 in contested]
     found: list[Candidate] = []
     shown: dict[str, Shown] = {}
     for start in range(0, len(ids), PAGE):
@@ -74,22 +78,39 @@ def load_candidates(
     return found, shown
 
 
-def _calm(scan: Any) -> tuple[bool, float]:
-    """The less, the more a label of this scan is wanted."""
-    return bool(scan.complete), 1.0 if scan.score is None else abs(scan.score - 0.5)
+def _urgency(scan: _Latest) -> tuple[bool, float, str]:
+    """The less, the more a label of this scan is wanted; of the others, those of lower ids first."""
+    _, scan_id, score, complete = scan
+    return bool(complete), 1.0 if score is None else abs(score - 0.5), scan_id
 
 
-def _unlabelled(connection: Connection, hashes: Iterator[str], most: int, policy: LabelPolicy) -> dict[str, bool]:
-    """The first `most` contents for which no label stands, and whether people contradict each other about them."""
-    found: dict[str, bool] = {}
-    while len(found) < most and (page := list(itertools.islice(hashes, min(PAGE, most - len(found))))):
-        said = standing_labels(connection, set(page), policy)
-        for sha256 in page:
+class _Labels:
+    """What labels say of contents, each looked up once."""
+
+    def __init__(self, connection: Connection, policy: LabelPolicy) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._contested: dict[str, bool | None] = {}
+
+    def unlabelled(self, hashes: Sequence[str], most: int) -> dict[str, bool]:
+        """The first `most` contents for which no label stands, and whether people contradict each other about them."""
+        found: dict[str, bool] = {}
+        for start in range(0, len(hashes), PAGE):
+            page = hashes[start : start + PAGE]
+            self._look_up({sha256 for sha256 in page if sha256 not in self._contested})
+            for sha256 in page:
+                if (contested := self._contested[sha256]) is not None:
+                    found[sha256] = contested
+                    if len(found) == most:
+                        return found
+        return found
+
+    def _look_up(self, hashes: set[str]) -> None:
+        said = standing_labels(self._connection, hashes, self._policy)
+        for sha256 in hashes:
             standing = said.get(sha256, Standing(None))
             contested = bool(standing.conflict or standing.pending)
-            if contested or standing.at is None:
-                found[sha256] = contested
-    return found
+            self._contested[sha256] = contested if contested or standing.at is None else None
 
 
 def queue_object(ranked: Ranked, shown: Shown) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +19,9 @@ from ..openapi import Doc
 from ..problems import Json
 from ..runtime import Runtime
 
+COUNT_SECONDS = 5.0
+"""For which a count of the queue is good: it takes longer than all other metrics."""
+
 
 async def show_metrics(request: Request, runtime: Runtime, principal: Principal) -> Response:
     """``GET /metrics`` for Prometheus, over all processes of the service."""
@@ -30,7 +34,11 @@ async def show_metrics(request: Request, runtime: Runtime, principal: Principal)
 
 
 def _count_queue(runtime: Runtime) -> None:
-    """Tell how long the queue is; without a database it stays as it was."""
+    """Tell how long the queue is, if that was not done just now; without a database it stays as it was."""
+    moment = time.monotonic()
+    if moment < runtime.queue_counted + COUNT_SECONDS:
+        return
+    runtime.queue_counted = moment
     try:
         with runtime.database.read() as connection:
             candidates, _ = load_candidates(connection, policy=runtime.label_policy)
