@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run capabilities test fuzz fuzz-coverage bench evaluate-stream lint format docs clean evaluate side-by-side libraries
+.PHONY: help venv build run capabilities test fuzz fuzz-coverage contract bench evaluate-stream lint format docs clean evaluate side-by-side libraries
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ test: build .dvc/private ## run the tests
 
 fuzz: build ## hold the machine against CPython's unpicklers (SEED=1 STREAMS=1000000 ORACLE=python3.13)
 	$(BIN)/python -m tests.bytecode.fuzz --seed $(SEED) --streams $(STREAMS) --oracle "$(ORACLE)"
+
+SCHEMATHESIS := build/schemathesis/bin/schemathesis
+$(SCHEMATHESIS):
+	$(PYTHON) -m venv build/schemathesis
+	build/schemathesis/bin/python -m pip install --quiet schemathesis==4.32.5
+
+contract: build $(SCHEMATHESIS) ## hold the service against its OpenAPI document (SEED=1)
+	$(BIN)/python -m tests.serving.contract $(SCHEMATHESIS) --seed $(SEED)
 
 SECONDS ?= 60
 TARGET ?= all

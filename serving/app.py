@@ -56,11 +56,9 @@ class _Unknown:
 
 
 def _problem(request: Request) -> Problem:
-    allowed: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
-        if match is Match.PARTIAL:
-            allowed |= route.methods
+    # Of the first path that matches: /v1/models/3:promote is no version.
+    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    allowed = {method for route in matching if route.path == matching[0].path for method in route.methods}
     if allowed:
         methods = ", ".join(sorted(allowed))
         return Problem(405, "wrong-method", f"only {methods} works here", headers={"Allow": methods})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safepickle import __version__
 
+from .parameters import MAX_PAGE, MAX_TEXT, PAGE
 from .schemas import EXAMPLES, SCHEMAS
 
 if TYPE_CHECKING:
@@ -89,10 +90,23 @@ class Doc:
 
 
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
-PAGING = (
-    Parameter("limit", "Rows of a page", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-    Parameter("cursor", "`next` of the page before; a page may be empty and still have a next one"),
-)
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": r"^[^\u0000]*$"}
+HASH: dict[str, Any] = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+
+
+def _paging(cursor: str) -> tuple[Parameter, Parameter]:
+    return (
+        Parameter("limit", "Rows of a page", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
+        Parameter(
+            "cursor",
+            "`next` of the page before; a page may be empty and still have a next one",
+            {"type": "string", "pattern": cursor},
+        ),
+    )
+
+
+PAGING = _paging("^1[.][0-9]{1,18}$")
+SCAN_PAGING = _paging("^1[.][0-9a-f]{1,32}$")
 SPAN = (
     Parameter("since", "From this moment on (ISO 8601)", {"type": "string", "format": "date-time"}),
     Parameter("until", "Before this moment", {"type": "string", "format": "date-time"}),

@@ -212,5 +212,5 @@ def _other(url: str) -> Iterator[bytes]:
 def as_problem(error: NotAllowed | FetchFailed) -> Problem:
     """What the client is told: nothing of what lies behind the address."""
     if isinstance(error, NotAllowed):
-        return Problem(422, "address-not-allowed", str(error))
+        return Problem(403, "address-not-allowed", str(error))
     return Problem(502, "not-fetched", str(error))

@@ -17,6 +17,11 @@ _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _HASH: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _OBJECT: Schema = {"type": "object"}
+_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_ANY_HASH: Schema = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
+_NO_NUL = r"^[^\u0000]*$"
+_REMARK: Schema = {"type": "string", "maxLength": 2000, "pattern": _NO_NUL}
+_REASON: Schema = {"type": "string", "maxLength": 2000, "pattern": r"^[^\u0000]*[!-~][^\u0000]*$"}
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -25,6 +30,11 @@ def _or_null(schema: Schema) -> Schema:
 
 def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
     return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required)}
+
+
+def _closed(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object that is sent: what is not named is refused."""
+    return {**_object(required, optional), "additionalProperties": False}
 
 
 def _reference(name: str) -> Schema:
@@ -36,7 +46,7 @@ def _page(item: str) -> Schema:
 
 
 _SEEN: dict[str, Schema] = {
-    "scan_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "scan_id": _ID,
     "at": _MOMENT,
     "path": _TEXT,
     "sha256": _HASH,
@@ -112,10 +122,16 @@ SCHEMAS: dict[str, Schema] = {
             "labels": {"type": "array", "items": _object({"id": _COUNT, "label": _TEXT, "author": _TEXT})},
         }
     ),
-    "NewLabel": _object(
-        {"label": {"enum": [*LABELS, RETRACTED]}, "reason": {"type": "string", "minLength": 1, "maxLength": 2000}},
-        {"scan_id": _TEXT, "sha256": _TEXT, "evidence": _TEXT, "retracts": {"type": "integer"}},
-    ),
+    "NewLabel": {
+        "anyOf": [
+            _closed({"label": label, "reason": _REASON, **of}, {"evidence": _REMARK, **more})
+            for of in ({"scan_id": _ID}, {"sha256": _ANY_HASH})
+            for label, more in (
+                ({"enum": list(LABELS)}, {}),
+                ({"const": RETRACTED}, {"retracts": {"type": "integer", "minimum": 1, "maximum": (1 << 63) - 1}}),
+            )
+        ]
+    },
     "Label": _object({"label_id": _COUNT, **_LABEL}),
     "LabelPage": _page("Label"),
     "Queue": _object({"items": {"type": "array", "items": _OBJECT}, "candidates": _COUNT}),
@@ -144,12 +160,10 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "ModelCard": _object({**_VERSION, "card": _TEXT, "params": _OBJECT}),
-    "Promotion": _object(
-        {"reason": {"type": "string", "minLength": 1, "maxLength": 2000}}, {"force": {"type": "boolean"}}
-    ),
-    "Rollback": _object({"reason": {"type": "string", "minLength": 1, "maxLength": 2000}}),
+    "Promotion": _closed({"reason": _REASON}, {"force": {"type": "boolean"}}),
+    "Rollback": _closed({"reason": _REASON}),
     "Promoted": _object({"champion": _COUNT, "before": _or_null(_COUNT), "reason": _TEXT}),
-    "Address": _object({"url": {"type": "string", "minLength": 1, "maxLength": 2000}}),
+    "Address": _closed({"url": {"type": "string", "minLength": 1, "maxLength": 2000, "pattern": _NO_NUL}}),
     "BatchLine": {
         "anyOf": [
             _object({"index": _COUNT, "path": _TEXT, "status": {"const": 200}, "scan": _reference("Scan")}),
@@ -162,9 +176,12 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Key": _object(_KEY),
     "Keys": _object({"items": {"type": "array", "items": _reference("Key")}}),
-    "NewKey": _object({"name": _TEXT, "role": {"enum": list(ROLES)}}, {"expires_at": _MOMENT}),
+    "NewKey": _closed(
+        {"name": {"type": "string", "pattern": "^[ -~]{1,100}$"}, "role": {"enum": list(ROLES)}},
+        {"expires_at": _MOMENT},
+    ),
     "MadeKey": _object({"id": _COUNT, "key": _TEXT}),
-    "Rotation": _object({}, {"grace_seconds": {"type": "number", "minimum": 0}}),
+    "Rotation": _closed({}, {"grace_seconds": {"type": "number", "minimum": 0, "maximum": 2_592_000}}),
     "Revoked": _object({"id": _COUNT, "revoked": {"const": True}}),
     "AuditEntry": _object(
         {
@@ -218,7 +235,7 @@ EXAMPLES: dict[str, Schema] = {
         "request_id": "5f0c6d8e9a1b2c3d",
     },
     "Scan": _SCAN_EXAMPLE,
-    "ScanPage": {"items": [_SUMMARY_EXAMPLE], "next": "MTowMTlhOGYwYzFkMmUzZjQwNTE2MjczODQ5NWE2YjdjOA"},
+    "ScanPage": {"items": [_SUMMARY_EXAMPLE], "next": "1.019a8f0c1d2e3f405162738495a6b7c8"},
     "StoredScan": {**_SCAN_EXAMPLE, "novelty": 0.93, "learned": True, "labels": []},
     "NewLabel": {"scan_id": _SCAN_EXAMPLE["scan_id"], "label": "malicious", "reason": "starts a shell"},
     "Label": _LABEL_EXAMPLE,

@@ -13,7 +13,7 @@ from .. import auth
 from ..auth import Principal
 from ..database.listing import Page, Span, list_audit
 from ..endpoint import Operation, json_object, strings
-from ..openapi import PAGING, SPAN, Doc, Parameter
+from ..openapi import PAGING, SPAN, TEXT, Doc, Parameter
 from ..parameters import Parameters, invalid, number_of, page_answer
 from ..problems import Json, Problem
 from ..runtime import Runtime
@@ -151,9 +151,9 @@ OPERATIONS = (
             "Who did what, the latest first",
             "AuditPage",
             parameters=(
-                Parameter("actor", "Only by keys of this name"),
-                Parameter("action", "Only this, such as model.promote"),
-                Parameter("subject", "Only to this, such as 'model 3'"),
+                Parameter("actor", "Only by keys of this name", TEXT),
+                Parameter("action", "Only this, such as model.promote", TEXT),
+                Parameter("subject", "Only to this, such as 'model 3'", TEXT),
                 *SPAN,
                 *PAGING,
             ),

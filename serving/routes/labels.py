@@ -17,7 +17,7 @@ from ..database.listing import Page, Span, list_labels
 from ..database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
 from ..endpoint import Operation, json_object
 from ..labels import LABELS, RETRACTED
-from ..openapi import PAGING, SPAN, Doc, Parameter
+from ..openapi import HASH, PAGING, SPAN, TEXT, Doc, Parameter
 from ..parameters import Parameters, number_of, page_answer, storable
 from ..problems import Json, Problem
 from ..queue import rank
@@ -68,7 +68,7 @@ def store_label(runtime: Runtime, principal: Principal, new: NewLabel) -> dict[s
 async def queue(request: Request, runtime: Runtime, principal: Principal) -> Response:
     """``GET /v1/queue?limit=20``: which files to label first, and why."""
     text = request.query_params.get("limit", "20")
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:9]) <= QUEUE_LENGTH:
+    if not (text.isascii() and text.isdecimal() and len(text) < 9) or not 0 < int(text) <= QUEUE_LENGTH:
         raise Problem(422, "invalid-limit", f"limit is a number from 1 to {QUEUE_LENGTH}")
     info = runtime.pool.info
 
@@ -170,9 +170,9 @@ OPERATIONS = (
             "Labels, the latest first",
             "LabelPage",
             parameters=(
-                Parameter("sha256", "Only of this content"),
-                Parameter("author", "Only by keys of this name"),
-                Parameter("model_version", "Only of scans by this model"),
+                Parameter("sha256", "Only of this content", HASH),
+                Parameter("author", "Only by keys of this name", TEXT),
+                Parameter("model_version", "Only of scans by this model", TEXT),
                 Parameter("label", "Only this label", {"enum": [*LABELS, RETRACTED]}),
                 *SPAN,
                 *PAGING,

@@ -22,7 +22,7 @@ from .scans import IDEMPOTENCY, answer_scan, idempotency_key
 async def scan_url(request: Request, runtime: Runtime, principal: Principal) -> Response:
     """``POST /v1/scan:url``: ``{"url"}``, an address that the operator allows."""
     if not runtime.fetcher.enabled:
-        raise Problem(422, "address-not-allowed", "this service fetches nothing; send the file to /v1/scan")
+        raise Problem(403, "address-not-allowed", "this service fetches nothing; send the file to /v1/scan")
     body = await json_object(request, runtime)
     if unknown := sorted(set(body) - {"url"}):
         raise invalid(f"unknown members: {', '.join(unknown)[:200]!r}")

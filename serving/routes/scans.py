@@ -18,7 +18,7 @@ from ..database.idempotency import AnotherRequest
 from ..database.listing import Page, Span, list_scans
 from ..database.records import UnknownScan, load_scan
 from ..endpoint import Operation
-from ..openapi import BINARY, PAGING, SPAN, Doc, Parameter
+from ..openapi import BINARY, HASH, SCAN_PAGING, SPAN, TEXT, Doc, Parameter
 from ..parameters import Parameters, invalid, is_hexadecimal, page_answer
 from ..problems import Json, Problem
 from ..retention import NotKept
@@ -134,9 +134,12 @@ async def show_scans(request: Request, runtime: Runtime, principal: Principal) -
 
 NAME = Parameter("name", "File name, for a raw body")
 IDEMPOTENCY = Parameter(
-    "Idempotency-Key", "The same key for the same file within a day gets the same answer", place="header"
+    "Idempotency-Key",
+    "The same key for the same file within a day gets the same answer",
+    {"type": "string", "pattern": f"^[ -~]{{0,{MAX_KEY}}}$"},
+    place="header",
 )
-PARTS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "array", "items": BINARY}}
+PARTS: dict[str, Any] = {"type": "object", "description": "Parts with files; their names do not matter"}
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {"file": BINARY},
@@ -197,12 +200,12 @@ OPERATIONS = (
             "ScanPage",
             parameters=(
                 Parameter("verdict", "Only with this verdict", {"enum": list(VERDICTS)}),
-                Parameter("sha256", "Only of this content"),
-                Parameter("name", "Only of files of exactly this name"),
-                Parameter("container", "Only of this kind of file"),
-                Parameter("model_version", "Only by this model"),
+                Parameter("sha256", "Only of this content", HASH),
+                Parameter("name", "Only of files of exactly this name", TEXT),
+                Parameter("container", "Only of this kind of file", TEXT),
+                Parameter("model_version", "Only by this model", TEXT),
                 *SPAN,
-                *PAGING,
+                *SCAN_PAGING,
             ),
             problems=(422,),
         ),
