@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -181,7 +182,7 @@ def run(settings: Settings, stop: threading.Event, holder: str) -> None:
         database.close()
 
 
-def main(parent: int, holder: str) -> int:
+def main(parent: int, holder: str, begun: int) -> int:
     """Entry of the process that a worker starts and has taken the lease for; it ends with the worker."""
     from .scan_process import die_with
 
@@ -191,6 +192,8 @@ def main(parent: int, holder: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     die_with(parent)
+    # From now on the lease is prolonged here.
+    os.close(begun)
     run(settings, stop, holder)
     return 0
 

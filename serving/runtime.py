@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from . import auth, children, metrics
+from . import auth, metrics
 from .advice import AdviceFollower
 from .bodies import Spool
-from .database import leases
 from .database.clock import new_id, now
 from .database.engine import Database, DatabaseUnavailable
 from .database.idempotency import earlier_answer, forget_answers
@@ -26,7 +23,7 @@ from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
 from .known_answers import Scanned
 from .labels import LabelPolicy, Standing, decision
-from .learner_job import JOB, new_holder
+from .learner_process import LearnerProcess
 from .model_source import Champions
 from .problems import Problem
 from .rates import Rates
@@ -42,9 +39,7 @@ DATABASE_RETRY = 1.0
 BAD_KEYS_A_SECOND = 10.0
 BAD_KEYS_AT_ONCE = 100
 """Of one address; more are answered without a look at the database."""
-LEARNER_LOOK = 1.0
 TIDY_INTERVAL = 600.0
-SECRETS = ("SAFEPICKLE_ADMIN_KEY", "SAFEPICKLE_KEY_PEPPER", "SAFEPICKLE_REGISTRY_KEY")
 
 
 Answered = dict[str, Any] | Problem | DatabaseUnavailable
@@ -93,7 +88,7 @@ class Runtime:
         self._tasks.append(asyncio.create_task(self.advice.run()))
         self._tasks.append(asyncio.create_task(self._tidy()))
         if self.settings.learner:
-            self._tasks.append(asyncio.create_task(self._keep_learner()))
+            self._tasks.append(asyncio.create_task(LearnerProcess(self.settings, self.database).run()))
 
     async def stop(self) -> None:
         """End all parts; scans that were answered are stored."""
@@ -320,35 +315,6 @@ class Runtime:
     async def _prepare_database_later(self) -> None:
         while not await self._prepare_database():
             await asyncio.sleep(DATABASE_RETRY)
-
-    async def _keep_learner(self) -> None:
-        """Start the learner's process whenever nobody holds its lease."""
-        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
-        process: subprocess.Popen[bytes] | None = None
-        try:
-            while True:
-                if process is None or process.poll() is not None:
-                    holder = await asyncio.to_thread(self._take_lease)
-                    arguments = [os.getpid(), holder]
-                    process = children.start("serving.learner", "main", arguments, environment) if holder else None
-                await asyncio.sleep(LEARNER_LOOK)
-        finally:
-            if process is not None and process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(2)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-    def _take_lease(self) -> str:
-        """Take the learner's lease for the process to be started; empty when another has it."""
-        holder = new_holder()
-        try:
-            with self.database.write() as connection:
-                return holder if leases.acquire(connection, JOB, holder, self.settings.lease_seconds) else ""
-        except DatabaseUnavailable:
-            return ""
 
 
 def _answer(record: ScanRecord, known: Standing) -> dict[str, Any]:
