@@ -68,13 +68,9 @@ def load_candidates(
     shown: dict[str, Shown] = {}
     for start in range(0, len(ids), PAGE):
         for row in connection.execute(_CANDIDATES, {"ids": ids[start : start + PAGE]}).all():
-            found.append(
-                Candidate(
-                    row.id, row.sha256, row.score, row.complete, row.detectors, row.novelty, row.shape,
-                    contested[row.sha256],
-                )
-            )  # fmt: skip
-            shown[row.id] = Shown(row.name, row.at.isoformat(), row.verdict, row.model_version)
+            scan_id, sha256, name, at, verdict, version, score, complete, detectors, shape, novelty = row
+            found.append(Candidate(scan_id, sha256, score, complete, detectors, novelty, shape, contested[sha256]))
+            shown[scan_id] = Shown(name, at.isoformat(), verdict, version)
     return found, shown
 
 

@@ -132,7 +132,7 @@ def test_a_process_that_dies_within_a_group_costs_none_of_its_files(tmp_path: Pa
 def test_a_group_that_takes_too_long_is_scanned_file_by_file(tmp_path: Path) -> None:
     async def scan() -> dict[int, Scanned | Exception]:
         done: dict[int, Scanned | Exception] = {}
-        async with pool_of(tmp_path, known_answers=0, scan_timeout=1.0) as pool:
+        async with pool_of(tmp_path, known_answers=0, scan_timeout=2.5) as pool:
             child().send_signal(signal.SIGSTOP)
             await pool.scan_group([("a", await spooled(BENIGN)), ("b", await spooled(HOSTILE))], "never", done.update)
         return done
