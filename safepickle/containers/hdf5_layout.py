@@ -196,15 +196,12 @@ class Layout:
         Damaged
             When they are not there, or begin otherwise.
         """
-        data = self.read(address, size, what)
-        if not data.startswith(signature):
+        fields = Fields(self.read(address, size, what), what)
+        if fields.take(len(signature)) != signature:
             raise Damaged(f"{what} does not begin with {signature.decode()}")
-        at = len(signature)
-        if version >= 0:
-            if data[at] != version:
-                raise Damaged(f"version {data[at]} of {what}")
-            at += 1
-        return Fields(data, what, at)
+        if version >= 0 and (found := fields.number(1)) != version:
+            raise Damaged(f"version {found} of {what}")
+        return fields
 
     def address(self, fields: Fields) -> int:
         """The next field, which is an address."""

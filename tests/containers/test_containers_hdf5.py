@@ -280,6 +280,12 @@ def test_a_continuation_that_points_to_itself_ends() -> None:
     assert len(found(scan(header_of(again, 2)))) == 2
 
 
+@pytest.mark.parametrize("kind", range(0x1A))
+def test_a_message_of_no_bytes_ends_nothing_but_itself(kind: int) -> None:
+    contents = scan(header_of(struct.pack("<BHB", kind, 0, 0) + attribute(1, CALLING_4), 2))
+    assert found(contents) == [CALLING_4]
+
+
 def test_the_time_is_kept_within_one_file() -> None:
     data = header_of(b"".join(attribute(index, b"words") for index in range(3000)), 3000)
     contents = scan(data, Limits(seconds=0.0))

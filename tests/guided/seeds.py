@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.containers.hdf5 import OBJECTS, TEXTS, VERSIONS, hdf5_of
 from tests.containers.samples import (
     CALLING_0,
     CALLING_2,
@@ -52,6 +53,20 @@ STREAMS = (
 TORCH = {"archive/data.pkl": CALLING_4, "archive/data/0": bytes(50), "archive/version": b"3\n"}
 
 
+_MOST_HDF5 = 4096
+"""Bytes of a file that the fuzzers do not cut."""
+
+
+def _small_hdf5(way: str, value: bytes, version: str) -> bytes:
+    def build(file: object) -> None:
+        if way in TEXTS:
+            TEXTS[way](file, value, "a")
+        else:
+            OBJECTS[way](file, value)
+
+    return hdf5_of(build, version)
+
+
 FILES: dict[str, Callable[[], list[bytes]]] = {
     "pickle": lambda: list(STREAMS),
     "zip": lambda: [
@@ -78,7 +93,14 @@ FILES: dict[str, Callable[[], list[bytes]]] = {
         b'{"a": {"b": "%s"}, "c": ["d\\"e"]}' % base64.b64encode(CALLING_4),
         b'["\\u0067ASV", {"_target_": "x"}]',
     ],
-    "known": lambda: [PNG, struct.pack("<Q", 2) + b"{}", b"\x08\x08\x12\x07pytorch", b"\x89HDF\r\n\x1a\n", TEXT],
+    "known": lambda: [PNG, struct.pack("<Q", 2) + b"{}", b"\x08\x08\x12\x07pytorch", TEXT],
+    "hdf5": lambda: [
+        data
+        for version in VERSIONS
+        for ways, value in ((TEXTS, b'{"class_name": "A", "config": {}}'), (OBJECTS, CALLING_2))
+        for way in ways
+        if len(data := _small_hdf5(way, value, version)) <= _MOST_HDF5
+    ],
     "7z": lambda: [
         *(sevenzip_of({"a": CALLING_4, "b": PLAIN_4}, method, [0x20, 0x20]) for method in METHODS),
         with_packed_header({"a": CALLING_4}),
