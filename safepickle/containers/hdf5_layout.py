@@ -9,6 +9,8 @@ from ..record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..bytecode.trace import Place
     from .source import Source
     from .survey import Survey
@@ -228,20 +230,34 @@ class Layout:
         else:
             raise Damaged(f"version {head[0]} of an object header")
         blocks, known = [(start, size)], {start}
+        damage: Damaged | None = None
         for start, size in blocks:  # which grows meanwhile
-            for message in self._in_block(start, size, header):
-                if message.kind != CONTINUATION:
-                    found.append(message)
+            continuations = []
+            try:
+                for message in self._in_block(start, size, header):
+                    (continuations if message.kind == CONTINUATION else found).append(message)
+            except Damaged as error:
+                damage = damage or error
+            for message in continuations:
+                try:
+                    block = self._continued(message, header)
+                except Damaged as error:
+                    damage = damage or error
                     continue
-                fields = self.fields(message.address, message.size, "a continuation")
-                further, length = self.address(fields), self.length(fields)
-                if header != 8:
-                    if self.read(further, 4, "a continuation block") != b"OCHK":
-                        raise Damaged("a continuation block does not begin with OCHK")
-                    further, length = further + 4, length - 8
-                if further not in known:
-                    known.add(further)
-                    blocks.append((further, length))
+                if block[0] not in known:
+                    known.add(block[0])
+                    blocks.append(block)
+        if damage is not None:
+            raise damage
+
+    def _continued(self, message: Message, header: int) -> tuple[int, int]:
+        """Start and size of the block that a continuation leads to."""
+        fields = self.fields(message.address, message.size, "a continuation")
+        start, size = self.address(fields), self.length(fields)
+        if header == 8:
+            return start, size
+        self.fields(start, 4, "a continuation block", b"OCHK")
+        return start + 4, size - 8
 
     def _second_version(self, address: int, head: bytes) -> tuple[int, int, int]:
         """Start and size of the first block, and bytes before each message."""
@@ -253,9 +269,8 @@ class Layout:
         size = int.from_bytes(self.read(start, width, "an object header"), "little")
         return start + width, size, 6 if flags & 4 else 4
 
-    def _in_block(self, start: int, size: int, header: int) -> list[Message]:
+    def _in_block(self, start: int, size: int, header: int) -> Iterator[Message]:
         at, end = start, start + size
-        found = []
         while end - at >= header:
             data = self.read(at, header, "an object header")
             at += header
@@ -265,9 +280,8 @@ class Layout:
                 kind, length, flags = data[0], data[1] | data[2] << 8, data[3]
             if length > end - at:
                 raise Damaged("a message leaves its object header")
-            found.append(Message(kind, flags & 2 != 0, at, length))
+            yield Message(kind, flags & 2 != 0, at, length)
             at += length
-        return found
 
     def shared_address(self, message: Message) -> int:
         """Address of the object header that has what a shared message stands for.
