@@ -232,7 +232,7 @@ class Layout:
         blocks, known = [(start, size)], {start}
         damage: Damaged | None = None
         for start, size in blocks:  # which grows meanwhile
-            continuations = []
+            continuations: list[Message] = []
             try:
                 for message in self._in_block(start, size, header):
                     (continuations if message.kind == CONTINUATION else found).append(message)
