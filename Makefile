@@ -29,7 +29,7 @@ venv: $(VENV)/.installed ## install everything into .venv
 .dvc/private:
 	mkdir -m 700 -p $@
 
-COMPILED := bytecode/carried bytecode/machine containers/pickle_walk inference matrix record
+COMPILED := bytecode/carried bytecode/describe bytecode/literals bytecode/machine containers/pickle_walk inference matrix record
 build/.compiled: $(COMPILED:%=safepickle/%.py) $(wildcard safepickle/*.pxd safepickle/*/*.pxd) setup.py | venv
 	$(BIN)/python setup.py --quiet build_ext --inplace --force
 	touch $@

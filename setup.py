@@ -12,6 +12,8 @@ from setuptools.command.build_ext import build_ext
 
 COMPILED = {
     "safepickle.bytecode.carried": "safepickle/bytecode/carried.py",
+    "safepickle.bytecode.describe": "safepickle/bytecode/describe.py",
+    "safepickle.bytecode.literals": "safepickle/bytecode/literals.py",
     "safepickle.bytecode.machine": "safepickle/bytecode/machine.py",
     "safepickle.containers.pickle_walk": "safepickle/containers/pickle_walk.py",
     "safepickle.inference": "safepickle/inference.py",

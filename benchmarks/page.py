@@ -61,7 +61,7 @@ def as_page(rows: Sequence[Row], seen: dict[str, dict[str, str]], versions: dict
         "minimum are given; a row without them says what its figure is of. A scanner that reads less is quicker:",
         "what each said of such files stands below. In-process rows are of a process that has scanned before, with a",
         "scanner made anew for each run; of the 1000 tiny files many are alike in all that the ensemble looks at, and",
-        "those it judges once. Peaks of commands are never below that of the process that starts them, some 25 MB.",
+        "those it judges once. Peaks of commands are never below that of the process that starts them, some 11 MB.",
         "Goal 11 is of some of the floods that `python -m benchmarks.hostile` measures.",
         "",
         "![Ratios and goals](benchmarks.svg)",

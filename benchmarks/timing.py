@@ -6,14 +6,13 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER, LAUNCHER = (Path(__file__).with_name(name) for name in ("worker.py", "launcher.py"))
 SECONDS = 60.0
 """Time of one command, after which it is ended."""
 
@@ -56,10 +55,10 @@ class Worker:
     """A process in a tool's environment that runs tasks one after another."""
 
     def __init__(self, bin_folder: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self._process = subprocess.Popen(
-            [bin_folder / "python", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+            [bin_folder / "python", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=_environment(),
+        )  # fmt: skip
 
     def run(self, work: str, paths: Sequence[Path], **more: object) -> dict[str, Any]:
         """One timed run of a task of :class:`benchmarks.worker.Work`."""
@@ -102,14 +101,16 @@ def commands(contenders: dict[str, list[str]], runs: int) -> dict[str, Timed]:
     """Run each command `runs` times as a whole process, taking turns; one that fails or takes too long runs once."""
     found: dict[str, list[tuple[float, float, int, str]]] = {name: [] for name in contenders}
     given_up: dict[str, str] = {}
+    launcher = Launcher()
     for _ in range(runs):
         for name, command in contenders.items():
             if name not in given_up:
-                cpu, wall, peak, said = _command(command)
+                cpu, wall, peak, said = launcher.run(command)
                 if cpu < 0:
                     given_up[name] = said
                 else:
                     found[name].append((cpu, wall, peak, said))
+    launcher.close()
     timed = {}
     for name, seen in found.items():
         if name in given_up or not seen:
@@ -121,22 +122,35 @@ def commands(contenders: dict[str, list[str]], runs: int) -> dict[str, Timed]:
     return timed
 
 
-def _command(command: list[str]) -> tuple[float, float, int, str]:
-    """CPU and wall seconds, peak memory and output of a command; CPU -1 when it was ended."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    # fickling leaves a report in the current folder
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as scratch:
-        begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=scratch)
-        alarm = threading.Timer(SECONDS, process.kill)
-        alarm.start()
-        _pid, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
-        alarm.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read().decode("utf-8", "replace").strip()
-    if wall >= SECONDS:
-        return -1.0, wall, 0, f"ended after {SECONDS:.0f} s"
-    said = f"exit {process.returncode}: {said}"
-    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024, said
+class Launcher:
+    """The small process that starts commands, see :mod:`benchmarks.launcher`."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=_environment(),
+        )  # fmt: skip
+
+    def run(self, command: list[str]) -> tuple[float, float, int, str]:
+        """CPU and wall seconds, peak memory and output of a command; CPU -1 when it was ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # fickling leaves a report in the current folder
+        with tempfile.NamedTemporaryFile() as output, tempfile.TemporaryDirectory() as scratch:
+            task = {"command": command, "output": output.name, "folder": scratch, "seconds": SECONDS}
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+            took = json.loads(self._process.stdout.readline())
+            said = output.read().decode("utf-8", "replace").strip()
+        if took["wall"] >= SECONDS:
+            return -1.0, took["wall"], 0, f"ended after {SECONDS:.0f} s"
+        return took["cpu"], took["wall"], took["peak"], f"exit {took['code']}: {said}"
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from mmap import ACCESS_READ
 from time import monotonic
 
@@ -134,7 +135,7 @@ class Scanner:
             )
         self.prevalence = _prevalence(self.bundle)
         self.knowledge = Knowledge(self.prevalence)
-        self._judged: dict[tuple[tuple[float, ...], tuple[tuple[float, ...], ...]], Judgement] = {}
+        self._judged: dict[tuple[bytes, tuple[tuple[float, ...], ...]], Judgement] = {}
 
     @property
     def model_version(self) -> str:
@@ -216,7 +217,7 @@ class Scanner:
     def _judgement(self, trace: FileTrace) -> Judgement:
         """What the ensemble says of a file, remembered for files that differ in nothing that it looks at."""
         row, calls = extract(trace, self.knowledge)
-        key = tuple(row), tuple(calls)
+        key = array("d", row).tobytes(), tuple(calls)
         judgement = self._judged.get(key)
         if judgement is None:
             if len(self._judged) >= _REMEMBERED:

@@ -17,6 +17,8 @@ pytest.importorskip("setuptools", "77", reason="the wheel is built with this env
 
 COMPILED = (
     "safepickle/bytecode/carried",
+    "safepickle/bytecode/describe",
+    "safepickle/bytecode/literals",
     "safepickle/bytecode/machine",
     "safepickle/containers/pickle_walk",
     "safepickle/inference",

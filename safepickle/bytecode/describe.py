@@ -1,4 +1,9 @@
-"""From the machine's abstract values to the records of a Trace."""
+# cython: annotation_typing=False
+"""From the machine's abstract values to the records of a Trace.
+
+Every call has its arguments described, so that this file is compiled where a compiler was at hand, with the C types of
+``describe.pxd`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -190,6 +195,10 @@ def _short(known: Any) -> Descriptor | None:
     return found
 
 
+def _describe_items(items: Any, depth: int) -> tuple[Descriptor, ...]:
+    return tuple([_short(item) or _describe_literal(item, depth - 1) for item in items[:ITEMS]])
+
+
 def _describe_literal(known: Any, depth: int) -> Descriptor:
     if known is UNKNOWN:
         return _UNKNOWN
@@ -208,11 +217,9 @@ def _describe_literal(known: Any, depth: int) -> Descriptor:
     if isinstance(known, int):
         return Descriptor("int", known.bit_length(), literal=str(known)[:LITERAL])
     if isinstance(known, Shared):
-        items = (
-            tuple(_short(item) or _describe_literal(item, depth - 1) for item in known.items[:ITEMS]) if depth else ()
-        )
+        items = _describe_items(known.items, depth) if depth else ()
         return Descriptor(known.kind, len(known.items), items=items)
     if isinstance(known, (tuple, list)):
-        items = tuple(_short(item) or _describe_literal(item, depth - 1) for item in known[:ITEMS]) if depth else ()
+        items = _describe_items(known, depth) if depth else ()
         return Descriptor("tuple" if isinstance(known, tuple) else "list", len(known), items=items)
     return Descriptor("unknown")

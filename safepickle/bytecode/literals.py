@@ -1,10 +1,14 @@
+# cython: annotation_typing=False
 """What a string or bytes literal looks like: the class that stands for it in a redacted Trace.
 
-Hand-written character tests instead of regular expressions: ``re`` would double the start-up of a scan.
+Hand-written character tests instead of regular expressions: ``re`` would double the start-up of a scan. Every literal
+that a call is given is looked at, so that this file is compiled where a compiler was at hand, with the C types of
+``literals.pxd`` beside it.
 """
 
 from __future__ import annotations
 
+from array import array
 from math import log2
 
 CLASSES = (
@@ -24,6 +28,8 @@ _NO_CONTROLS = _ASCII_TEXT + bytes(range(0x80, 0x100))
 _MANY = 512
 """Bytes from which on it is quicker to count all symbols in one go than each by itself."""
 _MARSHAL_CODE = (b"\xe3", b"\x63")
+COMPILED = not __file__.endswith(".py")
+"""Whether this is the compiled build of the module."""
 
 
 def entropy(data: bytes | bytearray) -> float:
@@ -32,20 +38,31 @@ def entropy(data: bytes | bytearray) -> float:
     if total == 0:
         return 0.0
     bits = 0.0
-    for count in _counted(data):
+    for count in _counted(bytes(data)) if COMPILED or total >= _MANY else _counted_each(data):
         share = count / total
         bits -= share * log2(share)
     return round(bits, 2) + 0.0
 
 
-def _counted(data: bytes | bytearray) -> list[int]:
+def _counted(data: bytes) -> list[int]:
     """How often each symbol occurs, in the order of their set: in another one the sum may be rounded otherwise."""
-    if len(data) < _MANY:
-        return [data.count(symbol) for symbol in set(data)]
-    from collections import Counter
+    if not COMPILED:
+        from collections import Counter
 
-    counts = Counter(data)
-    return [counts[symbol] for symbol in set(iter(counts))]
+        counter = Counter(data)
+        return [counter[symbol] for symbol in set(iter(counter))]
+    counts = array("i", bytes(4 * 256))
+    met = []
+    for symbol in data:
+        if counts[symbol] == 0:
+            met.append(symbol)
+        counts[symbol] += 1
+    return [counts[symbol] for symbol in set(met)]
+
+
+def _counted_each(data: bytes | bytearray) -> list[int]:
+    """The same of few symbols, where nothing is compiled."""
+    return [data.count(symbol) for symbol in set(data)]
 
 
 def looks_like(text: str) -> str:

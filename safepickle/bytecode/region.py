@@ -259,8 +259,9 @@ class _Region:
         reason = self._run(machine)
         if arrays:
             children.extend(self._second_reading(position, min(arrays)))
-        children.extend(self._children(machine))
-        if frames:
+        if machine.literals or machine.encoded:
+            children.extend(self._children(machine))
+        if frames and not (machine.at_stop and machine.straddled < 0):
             children.extend(self._readings_of_frames(machine, position))
         return self._trace(machine, position, reason, tuple(children), arrays), machine
 
@@ -316,18 +317,19 @@ class _Region:
         arrays: dict[int, int] | None = None,
     ) -> Trace:
         describer = Describer(machine, position, self.models)
-        imports = tuple(describer.import_(entry) for entry in machine.imports)
-        calls = tuple(describer.call(site) for site in machine.calls)
+        imports = tuple([describer.import_(entry) for entry in machine.imports])
+        calls = tuple([describer.call(site) for site in machine.calls])
         stopped_at = machine.stopped_at
-        budgets = sorted(kind for kind in machine.oddities if kind.startswith("budget:"))
+        odd = machine.oddities
+        budgets = sorted([kind for kind in odd if kind.startswith("budget:")]) if odd else ()
         if reason:
             state, offset = "limited" if reason.startswith("budget:") else "stopped", stopped_at - position
         elif budgets:
-            state, offset, reason = "limited", machine.oddities[budgets[0]][0] - position, budgets[0]
+            state, offset, reason = "limited", odd[budgets[0]][0] - position, budgets[0]
         else:
             state, offset = "complete", 0
         behind = stopped_at if reason else machine.position
-        if state == "limited" or budgets or any(_limited(child) for child in children):
+        if state == "limited" or budgets or (children and any(_limited(child) for child in children)):
             self.complete = False
         opcodes, highest = machine.opcode_counts()
         trace = Trace(
@@ -339,7 +341,7 @@ class _Region:
             coverage=Coverage(state, reason, offset, behind - position, (self.end if reason else behind) - position),
             imports=imports,
             calls=calls,
-            oddities=describer.oddities(),
+            oddities=describer.oddities() if odd else (),
             children=children,
         )
         if self.budget.watch is not None:
