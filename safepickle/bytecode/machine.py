@@ -8,6 +8,16 @@ Abstract values are ints, ``payload << 3 | tag``. Strings and bytes are the offs
 only when a name or an argument needs them; tuples, lists, dicts, sets and call results are nodes in an arena of
 int arrays; folded literals and resolved references are in `objects`; strings far into the stream and numbers
 that do not fit are offsets in `far`. Arrays grow within a budget that goes by the size of the stream.
+
+It is one long class because its methods call each other as C functions, many times an opcode. They stand in this order:
+
+1. running: the loop with a branch an opcode, and ``_rare`` for opcodes that files use seldom or once;
+2. bytes: numbers, lines and names at an offset;
+3. stack, marks, memo;
+4. literals: strings, numbers and objects as abstract values;
+5. nodes: the arena of containers and results, and what opcodes put into them;
+6. imports and calls: names, call sites and the keys that tell them apart, what `fold` is asked, BUILD;
+7. reading abstract values: what descriptions, folding and array layouts ask for.
 """
 
 try:

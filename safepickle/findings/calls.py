@@ -43,8 +43,6 @@ class CallEvidence:
         self.known = known
         self.place = place_text(trace.place)
         self.doubtful = any(oddity.kind == "read-differs-without-arrays" for oddity in trace.oddities)
-        self.called = {call.callee.name for call in trace.calls if call.opcode in _CALLS}
-        self.written = {entry.name: entry.written.replace(" ", ".") for entry in trace.imports}
 
     def of_call(self, call: Call) -> Iterator[Finding]:
         """Evidence in one call."""
@@ -62,7 +60,7 @@ class CallEvidence:
         elif kind == "result":
             yield from self._of_result(call, usual)
         else:
-            root = sink_kind(name)
+            root = self.known.about(name).sink
             if root:
                 yield from self._of_root(call, root)
             else:
@@ -71,13 +69,11 @@ class CallEvidence:
 
     def of_imports(self) -> Iterator[Finding]:
         """Root sinks that are named, and neither called nor handed over."""
-        idle = [
-            (entry, kind)
-            for entry in self.trace.imports
-            if (kind := sink_kind(entry.name)) and entry.name not in self.called and self.known.usual(entry.name) <= 2
-        ]
-        if not idle:
+        sinks = [(entry, kind) for entry in self.trace.imports if (kind := self.known.about(entry.name).sink)]
+        if not sinks:
             return
+        used = {call.callee.name for call in self.trace.calls if call.opcode in _CALLS}
+        idle = [(entry, kind) for entry, kind in sinks if entry.name not in used and self.known.usual(entry.name) <= 2]
         handed: set[str] = set()
         looked_up: set[str] = set()
         for call in self.trace.calls:
@@ -109,7 +105,7 @@ class CallEvidence:
         yield self._finding(call, f"call-{kind}", severity, f"{EFFECTS[kind]}: {expression(call)}", why, EFFECTS[kind])
 
     def _of_library(self, call: Call, usual: int) -> Iterator[Finding]:
-        capability = self.known.capability(call.callee.name)
+        capability = self.known.about(call.callee.name).capability
         reaches = _executed(call, capability)
         for reach in reaches:
             yield from self._of_reach(call, reach, usual)
@@ -192,7 +188,7 @@ class CallEvidence:
                 "What is planted on a class, function or module stays there after loading.", "changes the program",
             )  # fmt: skip
         elif call.opcode == "BUILD":
-            for reach in _implicit(self.known.capability(name)):
+            for reach in _implicit(self.known.about(name).capability):
                 yield from self._of_reach(call, reach, usual)
 
     def _makes_code(self, call: Call) -> Finding:
@@ -204,11 +200,13 @@ class CallEvidence:
     # --- arguments -------------------------------------------------------------------------------
 
     def _handed(self, call: Call) -> Iterator[Finding]:
+        if not call.args:
+            return
         name = call.callee.name
         given = [(argument, argument.ref.name) for argument in flattened(call.args) if argument.ref is not None]
         if not given or _only_resolves(call):
             return
-        capability = self.known.capability(name)
+        capability = self.known.about(name).capability
         keeps = capability is not None and _is_understood(capability) and not capability.calls
         for argument, handed in given:
             if argument.type == "global" and (kind := sink_kind(handed)) and handed not in MAKERS:
@@ -247,10 +245,15 @@ class CallEvidence:
             and not any(oddity.kind.startswith("budget:") for oddity in self.trace.oddities)
         )
 
+    def _written(self, name: str) -> str:
+        """A name as the stream has it."""
+        spellings = [entry.written for entry in self.trace.imports if entry.name == name]
+        return spellings[-1].replace(" ", ".") if spellings else name
+
     def _finding(self, call: Call, rule: str, severity: str, title: str, why: str, effect: str = "",
                  witness: tuple[str, ...] = ()) -> Finding:  # fmt: skip
         name = call.callee.name
-        written = self.written.get(name, name)
+        written = self._written(name)
         if self.doubtful and rule in _GUESSES:
             severity = "info"
         steps = (*call.callee.steps, *((f"written as {written}",) if written != name else ()))
@@ -275,14 +278,14 @@ def _is_understood(capability: Capability | None) -> bool:
 
 def _executed(call: Call, capability: Capability | None) -> list[Reach]:
     """What the call itself sets off: NEWOBJ calls no ``__init__``, and BUILD is a call of its own."""
-    if capability is None:
+    if capability is None or not (capability.reaches or capability.derived):
         return []
     constructs = call.opcode in ("NEWOBJ", "NEWOBJ_EX")
     return [] if constructs else [reach for reach in _told(capability) if not reach.implicit]
 
 
 def _implicit(capability: Capability | None) -> list[Reach]:
-    if capability is None:
+    if capability is None or not (capability.reaches or capability.derived):
         return []
     return [reach for reach in _told(capability) if reach.implicit]
 
