@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .autoencoder import Autoencoder
     from .bags import Bags
     from .base import Detector, Exported
-    from .bundle import save
+    from .bundle import save, save_with_thresholds
     from .catboost import CatBoost
     from .isolation_forest import IsolationForest
     from .local_outlier_factor import LocalOutlierFactor
@@ -39,6 +39,7 @@ __all__ = [
     "Stacking",
     "create",
     "save",
+    "save_with_thresholds",
 ]
 
 DETECTORS = {
@@ -60,6 +61,7 @@ _HOME = {
     "Exported": "base",
     "Stacking": "stacking",
     "save": "bundle",
+    "save_with_thresholds": "bundle",
 }
 
 

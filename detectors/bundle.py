@@ -60,9 +60,7 @@ def save(
     FileExistsError
         When `path` holds something.
     """
-    target = Path(path)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} exists; a bundle is written once, choose another folder")
+    target = _unused(path)
     groups = {**detectors, ensemble.STACKING: stacking}
     if len(groups) != len(detectors) + 1 or any("/" in name or not name for name in detectors):
         raise ValueError("a detector has a name that a bundle cannot keep")
@@ -81,6 +79,56 @@ def save(
             },
         }
     )
+    return _publish(target, files, schema_version)
+
+
+def save_with_thresholds(
+    path: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    thresholds: Mapping[str, float],
+    raised: Mapping[str, Any],
+) -> str:
+    """Write a bundle that differs from another in its thresholds alone, and in why.
+
+    Parameters
+    ----------
+    path
+        Folder to make, as of :func:`save`.
+    source
+        The other bundle.
+    thresholds
+        Those that the new one has: ``suspicious``, ``malicious`` and ``credible``.
+    raised
+        JSON object that is kept as ``raised`` in the manifest.
+
+    Returns
+    -------
+    str
+        The bundle's hash.
+
+    Raises
+    ------
+    ValueError, FileExistsError
+        As of :func:`save`.
+    BundleError
+        When `source` is no bundle.
+    """
+    target = _unused(path)
+    manifest = ensemble.load(source).manifest
+    files = {name: Path(source, name).read_bytes() for name in (ARRAYS, PREVALENCE)}
+    files[MANIFEST] = _json({**manifest, "thresholds": dict(thresholds), "raised": dict(raised)})
+    return _publish(target, files, manifest["schema"]["version"])
+
+
+def _unused(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f"{target} exists; a bundle is written once, choose another folder")
+    return target
+
+
+def _publish(target: Path, files: Mapping[str, bytes], schema_version: int | str) -> str:
+    """Write a bundle's files to a folder that appears whole or not at all; return its hash."""
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:

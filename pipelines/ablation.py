@@ -124,14 +124,8 @@ def _digest(path: Path) -> str:
 
 def judged(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
     """Score, credibility and tier of each row by a stacking of these detectors, as the stage `ensemble` makes them."""
-    found = ensemble.cross_fitted(scores, frame, params)
-    held_out = (frame["fold"] == HELD_OUT).to_numpy()
-    final = ensemble.fit(scores, frame, ~held_out, params)
-    rows = np.flatnonzero(held_out)
-    columns = ("ensemble", "credibility", "tier")
-    for column, values in zip(columns, ensemble.judged(final, scores, rows, ensemble.say_nothing()), strict=True):
-        found.loc[rows, column] = values
-    return found
+    final = ensemble.fit(scores, frame, (frame["fold"] != HELD_OUT).to_numpy(), params)
+    return ensemble.cross_fitted(scores, frame, final, params)
 
 
 def figures(frame: pd.DataFrame, sets: Sequence[EvaluationSet]) -> dict[str, Any]:

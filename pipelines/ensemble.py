@@ -1,7 +1,7 @@
-"""Stage `ensemble`: stack the detectors, calibrate, set thresholds, write the bundle.
+"""Stage `ensemble`: stack the detectors, calibrate, set thresholds, write the bundle as it was trained.
 
-Besides the final bundle it writes a score for every file that no part of the model was fitted on: the stacking, the
-calibration and the thresholds that judge a fold come from the other folds.
+Besides the bundle it writes a score for every file that no part of the model was fitted on: the stacking, the
+calibration and the thresholds that judge a fold come from the other folds. Stage `settle` makes the final bundle of it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from detectors import Exported, Stacking, save
-from safepickle.ensemble import load
 from safepickle.features import SCHEMA
 
 from . import train
 from .dataset import FEEDBACK_ORIGIN
 from .featurize import FINAL, PREVALENCE, matrix_path
 from .params import load_params
-from .paths import BUNDLE, ENSEMBLE_SCORES, FOLDS
+from .paths import FOLDS, STACKED, TRAINED
 from .split import HELD_OUT
 
-TIERS = ("benign", "suspicious", "malicious")
+LEVELS = ("suspicious", "malicious")
+"""Thresholds on the score."""
 
-Scores = dict[str, NDArray[np.float64]]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Scores = dict[str, Floats]
 
 
 def detector_scores(names: list[str]) -> Scores:
@@ -43,14 +45,15 @@ def exported(name: str) -> Exported:
         return Exported(meta, {key: arrays[key] for key in arrays.files})
 
 
-def tiers(scores: NDArray[np.float64], credibility: NDArray[np.float64], stacking: Stacking) -> NDArray[np.str_]:
+def tiers(
+    scores: Floats, credibility: Floats, suspicious: Floats | float, malicious: Floats | float, credible: float
+) -> NDArray[np.str_]:
     """Tier of each calibrated score, as :meth:`safepickle.ensemble.Bundle.tier` has it."""
-    levels = stacking.thresholds
-    doubtful = (scores >= levels["suspicious"]) | (credibility < stacking.least_credibility)
-    return np.select([scores >= levels["malicious"], doubtful], ["malicious", "suspicious"], "benign")
+    doubtful = (scores >= suspicious) | (credibility < credible)
+    return np.select([scores >= malicious, doubtful], ["malicious", "suspicious"], "benign")
 
 
-def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: dict[str, Any]) -> Stacking:
+def fit(scores: Scores, frame: pd.DataFrame, rows: Flags, params: dict[str, Any]) -> Stacking:
     """Stacking learned from some rows, less those that analysts labelled.
 
     They are asked about what was flagged: counted as benign files among others, they would move the thresholds.
@@ -64,32 +67,33 @@ def fit(scores: Scores, frame: pd.DataFrame, rows: NDArray[np.bool_], params: di
     return Stacking(seed=params["seed"], **settings).fit(chosen, y, weight, rates)
 
 
-def say_nothing() -> NDArray[np.bool_]:
+def say_nothing() -> Flags:
     """Which files name nothing and call nothing: their score is 0, as it is in a scan."""
     X = np.load(matrix_path(FINAL), mmap_mode="r", allow_pickle=False)
     return np.asarray(X[:, [SCHEMA.names.index("log_imports"), SCHEMA.names.index("log_calls")]].max(axis=1) == 0)
 
 
-def judged(
-    stacking: Stacking, scores: Scores, rows: NDArray[Any], silent: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
-    """Combined scores and credibilities of some rows, 0 and 1 for those that are `silent`, and their tiers."""
+def judged(stacking: Stacking, scores: Scores, rows: NDArray[Any], silent: Flags) -> dict[str, Any]:
+    """Columns of some rows: combined score and credibility, 0 and 1 for those that are `silent`, tier, thresholds."""
     chosen = {name: values[rows] for name, values in scores.items()}
     combined, credibility = stacking.score(chosen), stacking.credibility(chosen)
     combined[silent[rows]], credibility[silent[rows]] = 0.0, 1.0
-    return combined, credibility, tiers(combined, credibility, stacking)
+    levels = stacking.thresholds
+    tier = tiers(combined, credibility, levels["suspicious"], levels["malicious"], stacking.least_credibility)
+    return {"ensemble": combined, "credibility": credibility, "tier": tier, **levels}
 
 
-def cross_fitted(scores: Scores, frame: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
-    """Score, credibility and tier of each row by what did not learn from its fold; held-out rows are left empty."""
+def cross_fitted(scores: Scores, frame: pd.DataFrame, final: Stacking, params: dict[str, Any]) -> pd.DataFrame:
+    """Columns of :func:`judged` for each row, by what did not learn from its fold; by `final` where it is held out."""
     folds, silent = frame["fold"].to_numpy(), say_nothing()
-    combined, credibility = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
-    verdicts = np.full(len(frame), "", dtype=object)
-    for fold in range(params["split"]["folds"]):
-        stacking = fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
-        rows = folds == fold
-        combined[rows], credibility[rows], verdicts[rows] = judged(stacking, scores, rows, silent)
-    return pd.DataFrame({"ensemble": combined, "credibility": credibility, "tier": verdicts}, index=frame.index)
+    result = pd.DataFrame(index=frame.index, columns=["ensemble", "credibility", "tier", *LEVELS])
+    result = result.astype({name: object if name == "tier" else np.float64 for name in result.columns})
+    for fold in (*range(params["split"]["folds"]), HELD_OUT):
+        held_out = fold == HELD_OUT
+        stacking = final if held_out else fit(scores, frame, (folds != fold) & (folds != HELD_OUT), params)
+        for column, values in judged(stacking, scores, folds == fold, silent).items():
+            result.loc[folds == fold, column] = values
+    return result
 
 
 def main() -> None:
@@ -98,11 +102,10 @@ def main() -> None:
     frame = pd.read_parquet(FOLDS)
     names = list(params["detectors"])
     scores = detector_scores(names)
-    held_out = (frame["fold"] == HELD_OUT).to_numpy()
-    final = fit(scores, frame, ~held_out, params)
-    shutil.rmtree(BUNDLE, ignore_errors=True)
+    final = fit(scores, frame, (frame["fold"] != HELD_OUT).to_numpy(), params)
+    shutil.rmtree(TRAINED, ignore_errors=True)
     digest = save(
-        BUNDLE,
+        TRAINED,
         detectors={name: exported(name) for name in names},
         stacking=final.export(),
         schema_version=SCHEMA.version,
@@ -110,15 +113,12 @@ def main() -> None:
         call_names=SCHEMA.call_names,
         prevalence=json.loads(PREVALENCE.read_text(encoding="utf-8")),
     )
-    result = pd.concat([frame, cross_fitted(scores, frame, params)], axis=1).assign(**scores)
-    bundle = load(BUNDLE, SCHEMA.version)
-    rows = np.flatnonzero(held_out)
-    columns = ["ensemble", "credibility", "tier"]
-    for column, values in zip(columns, judged(final, scores, rows, say_nothing()), strict=True):
-        result.loc[rows, column] = values
-    result.to_parquet(ENSEMBLE_SCORES, compression="zstd", index=False)
+    found = cross_fitted(scores, frame, final, params)
+    judgements, levels = found.drop(columns=list(LEVELS)), found[list(LEVELS)]
+    result = pd.concat([frame, judgements.assign(**scores), levels], axis=1)
+    result.to_parquet(STACKED, compression="zstd", index=False)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in final.weights.items())
-    print(f"bundle {digest[:12]}; weights: {weights}; thresholds: {bundle.thresholds}", file=sys.stderr)
+    print(f"trained {digest[:12]}; weights: {weights}; thresholds: {final.thresholds}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from detectors.settling import told
 from registry.gate import SetResult
 from safepickle.ensemble import Bundle, load
 from safepickle.features import SCHEMA
@@ -112,6 +113,7 @@ def described(bundle: Bundle) -> Model:
         schema=f"{len(bundle.names)} features of schema {bundle.schema_version}",
         thresholds=bundle.thresholds,
         weights={name: float(part["weight"]) for name, part in sorted(parts.items())},
+        raised=told(bundle.manifest),
     )
 
 

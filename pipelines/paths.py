@@ -8,6 +8,7 @@ PARAMS = Path("params.yaml")
 SEED = Path("data/seed")
 FEEDBACK = Path("data/feedback")
 INCOMING = Path("data/incoming")
+CHAMPION = Path("data/champion")
 WORK = Path("data/work")
 
 COLLECTED = WORK / "collected.parquet"
@@ -16,6 +17,8 @@ FOLDS = WORK / "folds.parquet"
 FEATURES = WORK / "features"
 DETECTORS = WORK / "detectors"
 BASELINE = WORK / "baseline.parquet"
+TRAINED = WORK / "trained"
+STACKED = WORK / "stacked.parquet"
 BUNDLE = WORK / "bundle"
 ENSEMBLE_SCORES = WORK / "ensemble_scores.parquet"
 METRICS = WORK / "metrics.json"

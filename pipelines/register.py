@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from detectors.settling import told
 from registry.errors import RegistryError
 from registry.gate import Decision, Evidence, GatePolicy, SetResult, decide
 from registry.manifest import Version
@@ -25,15 +26,12 @@ from safepickle.features import SCHEMA
 from safepickle.scan import Scanner
 
 from . import canaries, dataset, train
-from .dataset import FEEDBACK_ORIGIN
+from .champion import cleared
 from .evaluate import gate_sets
 from .evaluation.judging import FLAGGED
 from .params import load_params
 from .paths import BUNDLE, ENSEMBLE_SCORES, METRICS, REGISTERED, REPORT
 from .split import load_all
-
-PANEL = 3
-"""Files of each library that the gate looks at one by one."""
 
 
 def row_seconds(bundle: Bundle, rows: int = 200) -> float:
@@ -57,22 +55,18 @@ class Changes(NamedTuple):
 
 
 def verdict_changes(frame: pd.DataFrame, champion: Version, challenger: Scanner) -> Changes:
-    """What changes for benign files that nobody labelled; the panel is the first few files of each library."""
+    """What changes for benign files that nobody labelled."""
     try:
         before = Scanner(champion.bundle)
     except BundleError as error:
         print(f"what version {champion.number} cleared cannot be asked: {error}")
         return Changes()
-    benign = frame[(frame["label"] == "benign") & (frame["origin"] != FEEDBACK_ORIGIN)].sort_values("sha256")
-    first = benign.groupby("library").cumcount() < PANEL
-    cleared = changed = panel = panel_changed = 0
-    for file, shown in zip(dataset.traces(benign), first, strict=True):
-        if before.judge(file).verdict in FLAGGED:
-            continue
+    files = changed = panel = panel_changed = 0
+    for file, shown in cleared(frame, before):
         flagged = challenger.judge(file).verdict in FLAGGED
-        cleared, changed = cleared + 1, changed + flagged
-        panel, panel_changed = panel + bool(shown), panel_changed + bool(shown and flagged)
-    return Changes(cleared, changed, panel, panel_changed)
+        files, changed = files + 1, changed + flagged
+        panel, panel_changed = panel + shown, panel_changed + (shown and flagged)
+    return Changes(files, changed, panel, panel_changed)
 
 
 def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Version | None) -> Evidence:
@@ -93,6 +87,7 @@ def evidence(frame: pd.DataFrame, sets: Mapping[str, SetResult], champion: Versi
         bundle_bytes=sum(path.stat().st_size for path in BUNDLE.iterdir()),
         row_seconds=row_seconds(scanner.bundle),
         schema=str(SCHEMA.version),
+        raised=told(scanner.bundle.manifest),
     )
 
 

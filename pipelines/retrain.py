@@ -1,5 +1,8 @@
 """The loop: labels -> dataset -> `dvc repro` -> challenger -> gate -> shadow -> promoted, as params.yaml says.
 
+Once the challenger is trained, the champion is pinned in ``data/champion``: stage `settle` raises the challenger's
+thresholds above old benign files that it clears.
+
 ``python -m pipelines.retrain`` can be stopped and run again at any point: every step is whole or not at all, finished
 stages are not repeated, and the old champion serves until the new one is promoted.
 """
@@ -24,6 +27,7 @@ from registry.shadow import FIGURES, ShadowEvidence, ShadowPolicy, decide_shadow
 from registry.store import Registry
 
 from . import dataset
+from .champion import pin
 from .params import load_params
 from .paths import FEEDBACK, WORK
 from .register import register
@@ -74,8 +78,11 @@ def export_labels(path: Path = LABELS) -> int:
     return len(dataset.read(path))
 
 
-def reproduce() -> None:
-    """Bring every stage up to date."""
+def reproduce(registry: Registry) -> None:
+    """Bring every stage up to date; a model that is new is settled against the present champion."""
+    run(sys.executable, "-m", "dvc", "repro", "ensemble")
+    if pin(registry):
+        print(f"thresholds are settled against version {registry.aliases().champion}")
     run(sys.executable, "-m", "dvc", "repro")
 
 
@@ -92,7 +99,7 @@ def retrain(registry: Registry, promote: bool, minimum_labels: int, actor: str) 
     if labels < minimum_labels:
         print(f"{labels} labels, retraining waits for {minimum_labels}")
         return 5
-    reproduce()
+    reproduce(registry)
     LAST.write_text(json.dumps({"at": time.time(), "labels": labels}), encoding="utf-8")
     version, decision = register(registry)
     champion = registry.aliases().champion

@@ -19,6 +19,8 @@ ENOUGH = 0.5
 """Share of the champion's files that a changed set must still have to be compared on."""
 
 _BAD = CAUGHT + MISSED
+_RECALL = "recall on "
+_RAISED = "as far as old benign files need and recall allows"
 _DIGITS = 12
 _ROUNDING = 1e-12
 _BOUNDS = ("recall_tolerance", "false_positive_tolerance", "churn", "bundle_bytes", "row_seconds")
@@ -96,6 +98,8 @@ class Evidence(Record):
         Registered number; needed for a champion.
     panel, panel_changed
         Files of every library, a few each, that the champion clears, and those that this version flags.
+    raised
+        By how much its thresholds were raised for the sake of old benign files, and why; empty when they were not.
     """
 
     sets: Mapping[str, SetResult]
@@ -109,6 +113,7 @@ class Evidence(Record):
     version: int | None = None
     panel: int = 0
     panel_changed: int = 0
+    raised: str = ""
 
 
 class GatePolicy(Record):
@@ -222,9 +227,11 @@ def decide(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) 
     if champion is not None and champion.version is None:
         raise ValueError("the champion's evidence must name its registered version")
     checks = (
-        *_set_checks(challenger, champion, policy),
-        *_bar_checks(challenger, policy),
+        *(() if challenger.sets else (Check("evaluation sets", False, "at least one", "none"),)),
+        *(() if champion is None else (check for _, check in _set_checks(challenger.sets, champion.sets, policy))),
+        *(check for _, check in _bar_checks(challenger.sets, policy)),
         _canary_check(challenger),
+        *((Check("thresholds raised", True, _RAISED, challenger.raised),) if challenger.raised else ()),
         *(() if champion is None else (_churn_check(challenger, policy), _panel_check(challenger, policy))),
         Check(
             "bundle size",
@@ -260,41 +267,60 @@ def decide(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) 
     )
 
 
+def recall_failures(
+    now: Mapping[str, SetResult], champion: Mapping[str, SetResult], policy: GatePolicy
+) -> frozenset[str]:
+    """Names of the sets on which recall is less than the gate asks for.
+
+    Parameters
+    ----------
+    now, champion
+        Results by name of the set.
+    policy
+        The gate's.
+    """
+    checks = (*_set_checks(now, champion, policy), *_bar_checks(now, policy))
+    return frozenset(name for name, check in checks if not check.passed and check.name.startswith(_RECALL))
+
+
 def _is_bound(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def _set_checks(challenger: Evidence, champion: Evidence | None, policy: GatePolicy) -> Iterator[Check]:
-    if not challenger.sets:
-        yield Check("evaluation sets", False, "at least one", "none")
-    for name, before in () if champion is None else sorted(champion.sets.items()):
-        after = challenger.sets.get(name)
+def _set_checks(
+    now: Mapping[str, SetResult], champion: Mapping[str, SetResult], policy: GatePolicy
+) -> Iterator[tuple[str, Check]]:
+    """Checks of each set that the champion was measured on, with the set's name."""
+    for name, before in sorted(champion.items()):
+        after = now.get(name)
         if after is None:
-            yield Check(f"set {name}", False, "measured, as it was for the champion", "not measured")
+            yield name, Check(f"set {name}", False, "measured, as it was for the champion", "not measured")
             continue
         same = (after.positives, after.negatives, after.digest) == (before.positives, before.negatives, before.digest)
+        shown = name
         if not same:
             after, before, all_before = *on_both(after, before), before
             shared = before.positives + before.negatives
             if shared < ENOUGH * (all_before.positives + all_before.negatives) or not shared:
                 wanted = f"half of the champion's set ({_contents(all_before)})"
-                yield Check(f"set {name}", False, wanted, f"{shared} files of it")
+                yield name, Check(f"set {name}", False, wanted, f"{shared} files of it")
                 continue
-            name = f"{name} ({shared} files that both versions saw)"
+            shown = f"{name} ({shared} files that both versions saw)"
         if before.positives:
-            yield _recall_check(name, after, before.true_positives / before.positives, policy.recall_tolerance)
+            rate = before.true_positives / before.positives
+            yield name, _recall_check(shown, after, rate, policy.recall_tolerance)
         if before.negatives:
             rate = before.false_positives / before.negatives
-            yield _false_positive_check(name, after, rate, policy.false_positive_tolerance)
+            yield name, _false_positive_check(shown, after, rate, policy.false_positive_tolerance)
 
 
-def _bar_checks(challenger: Evidence, policy: GatePolicy) -> Iterator[Check]:
+def _bar_checks(now: Mapping[str, SetResult], policy: GatePolicy) -> Iterator[tuple[str, Check]]:
     for name, bars in sorted(policy.bars.items()):
-        result = challenger.sets.get(name, SetResult(0, 0, 0, 0))
+        result = now.get(name, SetResult(0, 0, 0, 0))
         if "recall" in bars:
-            yield _recall_check(name, result, bars["recall"])
+            yield name, _recall_check(name, result, bars["recall"])
         if "false_positive_rate" in bars:
-            yield _false_positive_check(name, result, bars["false_positive_rate"])
+            yield name, _false_positive_check(name, result, bars["false_positive_rate"])
 
 
 def _recall_check(name: str, result: SetResult, wanted: float, tolerance: float | None = None) -> Check:
@@ -302,7 +328,7 @@ def _recall_check(name: str, result: SetResult, wanted: float, tolerance: float 
     bound = wanted - (tolerance or 0.0)
     rate = result.true_positives / result.positives if result.positives else -1.0
     return Check(
-        f"recall on {name}" + (" (bar)" if tolerance is None else ""),
+        f"{_RECALL}{name}" + (" (bar)" if tolerance is None else ""),
         rate >= bound - _ROUNDING,
         f">= {bound:.4f}" + ("" if tolerance is None else f" (champion {wanted:.4f} - {tolerance:g})"),
         _rate(rate, low, high),

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_the_shipped_champion_is_the_bundle_that_dvc_locked() -> None:
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))
-    (locked,) = (out for out in lock["stages"]["ensemble"]["outs"] if out["path"] == "data/work/bundle")
+    (locked,) = (out for out in lock["stages"]["settle"]["outs"] if out["path"] == "data/work/bundle")
     listing = [
         {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.name}
         for path in sorted(Path(CHAMPION).iterdir())

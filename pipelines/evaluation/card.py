@@ -32,12 +32,15 @@ class Model(Record):
         Calibrated scores from which on a file is suspicious, and malicious.
     weights
         Of each detector in the stacking.
+    raised
+        By how much its thresholds were raised after training, and why; empty when they were not.
     """
 
     digest: str
     schema: str
     thresholds: Mapping[str, float]
     weights: Mapping[str, float]
+    raised: str = ""
 
 
 USE = """\
@@ -84,6 +87,7 @@ def card(
             "The score is a probability calibrated as if half of all files were malicious (both labels weigh the same "
             "in training); where few are, it is too high. The tiers, not the score, carry the promise.\n",
             thresholds,
+            *((f"Raised after training: {model.raised}.\n",) if model.raised else ()),
             USE,
             "## Data\n",
             f"{len(frame)} files, dataset sha256 `{dataset_hash}`. Files are kept as Traces without their literals. "

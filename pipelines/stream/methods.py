@@ -14,6 +14,7 @@ from river import forest, linear_model, optim, preprocessing
 
 from detectors.active_learning import Candidate, rank
 from detectors.online import LabelEvent, OnlineLearner, ScanEvent
+from detectors.settling import raised as raise_threshold
 from safepickle.bytecode.trace import FileTrace
 from safepickle.features import SCHEMA
 
@@ -281,18 +282,22 @@ def kept(pool: Pool, stream: Stream) -> tuple[Rows, Rows]:
 def settle(
     pool: Pool, stream: Stream, champion: Model, challenger: Model, canaries: tuple[list[FileTrace], Flags]
 ) -> None:
-    """Raise the challenger's thresholds above the old benign files that the champion clears, so that none flips.
+    """Raise the challenger's thresholds above old benign files that the champion clears, as `pipelines.settle` does.
 
-    Never above a hostile canary that the champion catches: rather it is held.
+    Never above a hostile canary that the champion catches, nor so far that more recall is lost than the gate tolerates:
+    rather it is held.
     """
     traces, hostile = canaries
     caught = hostile & (champion.score_traces(traces) >= champion.suspicious)
-    lowest = challenger.score_traces(traces)[caught]
-    good = kept(pool, stream)[0]
+    lowest = float(challenger.score_traces(traces)[caught].min(initial=1.0))
+    good, bad = kept(pool, stream)
     cleared = challenger.score(good)[champion.score(good) < champion.suspicious]
-    highest = float(cleared.max(initial=0.0)) + 1e-9
-    highest = min(highest, float(lowest.min(initial=1.0)))
-    challenger.suspicious = max(challenger.suspicious, highest)
+    scores, least = challenger.score(bad), _recall(pool, stream, champion) - TOLERANCE - 1e-9
+
+    def holds(level: float) -> bool:
+        return level <= lowest and float((scores >= level).mean()) >= least
+
+    challenger.suspicious = raise_threshold(challenger.suspicious, cleared, holds)
     challenger.malicious = max(challenger.malicious, challenger.suspicious)
 
 

@@ -26,11 +26,10 @@ forest on the real features stands for the model, since it is trained hundreds o
 is counted anew each time. Every file is judged before it is learned from. *clock*: malicious files
 come when a callable of theirs was first listed by a public scanner. *drift*: every period brings
 new benign libraries and new families of attacks. Before the gate is asked, a challenger's
-thresholds are raised above the old benign files that the champion clears, so churn is what labels
-teach at once. `pipelines.retrain` does not raise them: its gate holds such a challenger, until
-somebody sets `ensemble.false_positive_rates` lower. CPU seconds leave out features that another way
-has computed before. Ten repetitions are meant; how many were measured is in the column `runs`, and
-where they are fewer the intervals are worth little."""
+thresholds are raised above the old benign files that the champion clears, by the function that
+`pipelines.retrain` uses (docs/learning.md), so churn is what labels teach at once. CPU seconds leave
+out features that another way has computed before. Ten repetitions are meant; how many were measured
+is in the column `runs`, and where they are fewer the intervals are worth little."""
 MAIN = (20, 0)
 
 Found = dict[str, Any]

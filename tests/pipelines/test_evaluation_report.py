@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -16,10 +17,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines import baseline, dataset, ensemble, evaluate, featurize, split, train
+from detectors import save_with_thresholds
+from detectors.settling import told
+from pipelines import baseline, champion, dataset, ensemble, evaluate, featurize, settle, split, train
 from pipelines.assemble.stream import Assembler
-from pipelines.paths import BASELINE, COLLECTED, ENSEMBLE_SCORES, METRICS, REPORT, SYNTHESIZED
+from pipelines.paths import BASELINE, BUNDLE, COLLECTED, ENSEMBLE_SCORES, METRICS, REPORT, STACKED, SYNTHESIZED, TRAINED
 from registry.gate import SetResult
+from safepickle.ensemble import bundle_hash, load
 from safepickle.scan import trace_bytes
 
 DETECTORS = ("random_forest", "isolation_forest")
@@ -103,6 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in DETECTORS:
             train.main([name])
         ensemble.main()
+        settle.main()
         baseline.main()
         with redirect_stdout(StringIO()) as said:
             evaluate.main()
@@ -209,6 +214,59 @@ def test_an_analyst_s_labels_change_no_frozen_set(inside: Path) -> None:
         pd.concat([scores, extra], ignore_index=True), pd.concat([files, more], ignore_index=True)
     )
     assert after == before
+
+
+def pin(registered: int, **thresholds: float) -> None:
+    """Pin a champion that differs from the trained bundle in its thresholds."""
+    shutil.rmtree(champion.BUNDLE, ignore_errors=True)
+    trained = load(TRAINED)
+    levels = {**trained.thresholds, "credible": trained.least_credibility, **thresholds}
+    digest = save_with_thresholds(champion.BUNDLE, TRAINED, levels, {"from": "another"})
+    sets = {name: dict(result.__dict__) for name, result in gate().items()}
+    champion.FACTS.write_text(json.dumps({"version": registered, "bundle": digest, "sets": sets}), encoding="utf-8")
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the run, to change."""
+    shutil.copytree(run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+
+
+@pytest.mark.usefixtures("copied")
+def test_old_benign_files_that_the_champion_clears_are_not_flagged_by_a_challenger() -> None:
+    before, recall = bundle_hash(TRAINED), gate()["public"].true_positives
+    assert bundle_hash(BUNDLE) == before, "without a champion the bundle stays as it was trained"
+    low = save_with_thresholds(
+        TRAINED.with_name("low"), TRAINED, {"suspicious": 1e-4, "malicious": 0.9, "credible": 0.5}, {}
+    )
+    pin(7)
+    shutil.rmtree(TRAINED)
+    TRAINED.with_name("low").rename(TRAINED)
+    pd.read_parquet(STACKED).assign(suspicious=1e-4).to_parquet(STACKED)
+    settle.main()
+    made = load(BUNDLE)
+    record = made.manifest["raised"]
+    assert record["from"] == low == champion.made_of(BUNDLE)
+    assert record["flagged"][0] > record["flagged"][1] == 0
+    assert not record["limited"]
+    assert made.thresholds["suspicious"] > 1e-4
+    assert made.least_credibility < 0.5
+    assert gate()["public"].true_positives >= recall - 1
+    first = made.hash
+    settle.main()
+    assert bundle_hash(BUNDLE) == first, "the same champion, the same bundle"
+    evaluate.main()
+    assert f"Raised after training: {told(made.manifest)}." in (REPORT / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_champion_that_was_half_pinned_is_refused() -> None:
+    pin(7)
+    facts = json.loads(champion.FACTS.read_text(encoding="utf-8"))
+    champion.FACTS.write_text(json.dumps({**facts, "bundle": "another"}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="another bundle"):
+        settle.main()
 
 
 def test_scores_of_another_run_are_refused(inside: Path) -> None:
