@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from . import dataset
-from .dataset import GENERATED_ORIGIN, LIBRARY_ORIGIN
+from .dataset import FEEDBACK_ORIGIN, GENERATED_ORIGIN, LIBRARY_ORIGIN
 from .params import load_params
 from .paths import COLLECTED, FOLDS, SYNTHESIZED
 
@@ -50,10 +51,16 @@ def assign(frame: pd.DataFrame, params: dict[str, Any]) -> pd.Series:
     """Fold of each row: 0 .. folds - 1, or :data:`HELD_OUT`.
 
     Real files, generated ones and those of libraries are dealt separately, so that every fold has its share of each.
+    A file that an analyst labelled goes where the hash of its group says: labels deal no other file anew, so that a
+    challenger differs from the champion by what was learned, not by chance.
     """
     folds = pd.Series(HELD_OUT, index=frame.index, dtype="int64")
     usable = learned(frame, params["train"]["effects"])
-    kind = frame["origin"].where(frame["origin"].isin((GENERATED_ORIGIN, LIBRARY_ORIGIN)), "real")
+    kinds = (GENERATED_ORIGIN, LIBRARY_ORIGIN, FEEDBACK_ORIGIN)
+    kind = frame["origin"].where(frame["origin"].isin(kinds), "real")
+    labelled = frame[usable & (kind == FEEDBACK_ORIGIN)]
+    own = [fold_of(group, params["split"]["folds"]) for group in labelled["group"]]
+    folds.loc[labelled.index] = np.asarray(own, dtype=np.int64)
     for dealt in ("real", GENERATED_ORIGIN, LIBRARY_ORIGIN):
         rows = frame[usable & (kind == dealt)]
         if rows.empty:
@@ -63,6 +70,11 @@ def assign(frame: pd.DataFrame, params: dict[str, Any]) -> pd.Series:
         for fold, (_train, test) in enumerate(dealer.split(np.zeros(len(rows)), labels, rows["group"])):
             folds.loc[rows.index[test]] = fold
     return folds
+
+
+def fold_of(group: str, folds: int) -> int:
+    """Fold of a group by its name alone."""
+    return int.from_bytes(sha256(group.encode()).digest()[:8], "big") % folds
 
 
 def main() -> None:
