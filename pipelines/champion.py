@@ -66,7 +66,7 @@ def pin(registry: Registry) -> bool:
     if number is None:
         return False
     version = registry.verify(number)
-    if made_of(version.bundle) == bundle_hash(TRAINED) or _is_pinned(version):
+    if _is_whole() and (made_of(version.bundle) == bundle_hash(TRAINED) or _is_pinned(version)):
         return False
     copy_bundle(version, BUNDLE)
     facts = {"version": version.number, "bundle": version.bundle_hash, "sets": version.metrics["gate"]}
@@ -119,11 +119,15 @@ def cleared(frame: pd.DataFrame, champion: Scanner) -> Iterator[tuple[FileTrace,
             yield file, bool(shown)
 
 
-def _is_pinned(version: Version) -> bool:
+def _is_whole() -> bool:
+    """Whether no champion is pinned, or one with all its files: pinning may have been interrupted."""
     try:
-        facts = json.loads(FACTS.read_text(encoding="utf-8"))
-        return bool(
-            facts["version"] == version.number and facts["bundle"] == version.bundle_hash == bundle_hash(BUNDLE)
-        )
-    except (OSError, ValueError, KeyError, BundleError):
+        pinned()
+    except SystemExit:
         return False
+    return True
+
+
+def _is_pinned(version: Version) -> bool:
+    found = pinned()
+    return found is not None and (found.version, found.hash) == (version.number, version.bundle_hash)

@@ -284,20 +284,14 @@ def settle(
 ) -> None:
     """Raise the challenger's thresholds above old benign files that the champion clears, as `pipelines.settle` does.
 
-    Never above a hostile canary that the champion catches, nor so far that more recall is lost than the gate tolerates:
-    rather it is held.
+    Never above a hostile canary that the champion catches: rather it is held, as it is by the gate for lost recall.
     """
     traces, hostile = canaries
     caught = hostile & (champion.score_traces(traces) >= champion.suspicious)
     lowest = float(challenger.score_traces(traces)[caught].min(initial=1.0))
-    good, bad = kept(pool, stream)
+    good = kept(pool, stream)[0]
     cleared = challenger.score(good)[champion.score(good) < champion.suspicious]
-    scores, least = challenger.score(bad), _recall(pool, stream, champion) - TOLERANCE - 1e-9
-
-    def holds(level: float) -> bool:
-        return level <= lowest and float((scores >= level).mean()) >= least
-
-    challenger.suspicious = raise_threshold(challenger.suspicious, cleared, holds)
+    challenger.suspicious = raise_threshold(challenger.suspicious, cleared, lambda level: level <= lowest)
     challenger.malicious = max(challenger.malicious, challenger.suspicious)
 
 

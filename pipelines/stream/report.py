@@ -199,8 +199,9 @@ def _poison(found: Found) -> Iterator[str]:
         return
     yield "Of 200 labels by three honest people and one attacker. Loss is recall on later files against the same"
     yield "without attack, where honest people label what the attacker labels here: who is named is not learned"
-    yield "from, and what is lost is what honest people would have said. A retrained model moves by several points"
-    yield "with any change of labels."
+    yield "from, and what is lost is what honest people would have said. Where no wrong label was learned, the loss is"
+    yield "that of the honest labels given up and of chance: the threshold is a quantile of the scores of a few hundred"
+    yield "benign files, and moves with any change of labels, so that a loss of a point cannot be told from none."
     yield ""
     columns = (
         "attack", "share", "runs", "canary flips", "loss of the retrained model, points",

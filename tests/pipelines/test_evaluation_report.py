@@ -22,6 +22,7 @@ from detectors.settling import told
 from pipelines import baseline, champion, dataset, ensemble, evaluate, featurize, settle, split, train
 from pipelines.assemble.stream import Assembler
 from pipelines.paths import BASELINE, BUNDLE, COLLECTED, ENSEMBLE_SCORES, METRICS, REPORT, STACKED, SYNTHESIZED, TRAINED
+from registry import Registry
 from registry.gate import SetResult
 from safepickle.ensemble import bundle_hash, load
 from safepickle.scan import trace_bytes
@@ -258,6 +259,29 @@ def test_old_benign_files_that_the_champion_clears_are_not_flagged_by_a_challeng
     assert bundle_hash(BUNDLE) == first, "the same champion, the same bundle"
     evaluate.main()
     assert f"Raised after training: {told(made.manifest)}." in (REPORT / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("copied")
+def test_the_champion_is_pinned_for_a_model_that_is_new(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "store")
+    assert not champion.pin(registry), "there is none"
+    metrics = {"gate": {name: dict(result.__dict__) for name, result in gate().items()}}
+    registry.register(
+        BUNDLE, {}, dataset_hash="d", params={}, git_commit="", schema=1, metrics=metrics, card="#"
+    )  # fmt: skip
+    registry.promote(1, "the first", "a test", force=True)
+    assert not champion.pin(registry), "nothing was trained since"
+    assert champion.pinned() is None
+    save_with_thresholds(TRAINED.with_name("new"), TRAINED, {"suspicious": 0.5, "malicious": 0.9, "credible": 0.0}, {})
+    shutil.rmtree(TRAINED)
+    TRAINED.with_name("new").rename(TRAINED)
+    assert champion.pin(registry)
+    assert not champion.pin(registry), "it is pinned"
+    found = champion.pinned()
+    assert found is not None
+    assert (found.version, found.hash, dict(found.sets)) == (1, bundle_hash(BUNDLE), gate())
+    champion.FACTS.unlink()
+    assert champion.pin(registry), "what was interrupted is done again"
 
 
 @pytest.mark.usefixtures("copied")
