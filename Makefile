@@ -13,7 +13,7 @@ export DVC_SITE_CACHE_DIR := $(CURDIR)/.dvc/private/site-cache
 SEED ?= 1
 STREAMS ?= 1000000
 ORACLE ?=
-.PHONY: help venv build run capabilities test fuzz fuzz-coverage contract bench evaluate-stream lint format docs clean evaluate side-by-side libraries
+.PHONY: help venv build run capabilities test test-kills fuzz fuzz-coverage contract bench evaluate-stream lint format docs clean evaluate side-by-side libraries
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ capabilities: build ## make the capability table again from source (downloads ab
 
 test: build .dvc/private ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-kills: build .dvc/private ## kill every process of the learning loop at every step while scans run (half an hour)
+	SAFEPICKLE_KILLS=1 $(BIN)/python -m pytest -s -p no:randomly tests/loop/test_kills.py
 
 fuzz: build ## hold the machine against CPython's unpicklers (SEED=1 STREAMS=1000000 ORACLE=python3.13)
 	$(BIN)/python -m tests.bytecode.fuzz --seed $(SEED) --streams $(STREAMS) --oracle "$(ORACLE)"
