@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -166,9 +165,3 @@ class Load:
             return {answer["model_version"] for answer in list(self.answers.values())[started + 2 :]} == {str(version)}
 
         wait_for(all_of_it, seconds, self._service.log)
-
-
-def every(*actions: Callable[[], object]) -> None:
-    """Do one after the other."""
-    for action in actions:
-        action()

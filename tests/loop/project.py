@@ -168,6 +168,12 @@ class Project:
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
         return done.returncode != 0
 
+    def change_params(self, **changes: Any) -> None:
+        """Replace sections of params.yaml."""
+        path = self.root / "params.yaml"
+        params = {**yaml.safe_load(path.read_text()), **changes}
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
     def champion(self) -> int | None:
         """Number of the champion."""
         return Registry(self.store).aliases().champion

@@ -1,6 +1,6 @@
 """Every process of the loop killed at every step while single scans run: no request fails, no event is lost or doubled.
 
-This takes a quarter of an hour and more: `make test-kills`. What is tolerated of the service is said in :class:`Load`.
+This takes half an hour and more: `make test-kills`. What is tolerated of the service is said in :class:`Load`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,8 @@ STEPS = (
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy whose challengers are judged in shadow by 40 scans; its first version is champion."""
-    retrain = {**SMALL["retrain"], "shadow": {"scans": 40, "flagged_more": 1, "flagged_less": 99, "seconds": 9}}
-    made = Project(tmp_path_factory.mktemp("kills"), retrain=retrain)
+    """A copy whose challengers stay in shadow until a test says how many scans are enough; its first is champion."""
+    made = Project(tmp_path_factory.mktemp("kills"), retrain=waiting_for(1_000_000))
     made.run("dvc", "repro")
     made.run("registry", "promote", "1", "--force", "--reason", "the first champion")
     return made
@@ -63,6 +63,11 @@ def served(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def load(served: Served) -> Iterator[Load]:
     with Load(served) as running:
         yield running
+
+
+def waiting_for(scans: int) -> dict[str, Any]:
+    """Parameters of retraining whose challengers judge so many scans in shadow."""
+    return {**SMALL["retrain"], "shadow": {"scans": scans, "flagged_more": 1, "flagged_less": 99, "seconds": 9}}
 
 
 def tell(text: str) -> None:
@@ -131,6 +136,7 @@ def shadow(load: Load, project: Project, served: Served) -> None:
         load.kill_learner()
         load.kill_worker()
     wait_for(lambda: served.query(judged, number)[0][0] >= 60, 120, served.log)
+    project.change_params(retrain=waiting_for(40))
     tell(f"version {number} judged {served.query(judged, number)[0][0]} scans in shadow, learners and workers killed")
 
 
