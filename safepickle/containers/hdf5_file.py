@@ -1,6 +1,6 @@
 """HDF5: every attribute and every value that may be an object is looked at; the numbers of datasets are not read.
 
-What loaders do with such a file, by their sources (Keras 3.15 and tf.keras, h5py 3.16, PyTables 3.11, pandas 3.1):
+What loaders do with such a file, by their sources in Python (Keras 3.15, h5py 3.16, PyTables, pandas 3.1):
 
 * Keras builds a model from the texts ``model_config`` and ``training_config`` among the attributes, which are JSON.
   Weights are arrays that it takes by the names in ``layer_names`` and ``weight_names``.
