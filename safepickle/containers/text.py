@@ -16,7 +16,7 @@ from .survey import NAME_LENGTH, member_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ..bytecode.trace import Place
     from .contents import Buffer
@@ -54,8 +54,9 @@ _TEMPLATE, _TEMPLATE_END = (b"{%", b"{{"), (b"%}", b"}}")
 """Marks of a template, and what ends what they begin."""
 _ESCAPED = (b"\\u007b", b"\\u007B")
 """How JSON may write their first character."""
+_HYDRA = b'"_target_"'
 _OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {
-    b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema, b'"_target_"': hydra_config.HydraConfig,
+    b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema, _HYDRA: hydra_config.HydraConfig,
 }  # fmt: skip
 """Programs in JSON that are read, by what stands in them."""
 
@@ -91,12 +92,13 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
     if not source.partial:
         for key, literal in _strings(source, place, survey):
             _read_base64(key, literal, place, survey)
-    for mark, kind in _OBJECTS.items():
-        if source.find(mark, 0, min(source.size, _MARKED_BYTES)) >= 0 and json_program.read(
-            kind, source, place, survey
-        ):
-            return f"{kind.step}-json"
-    return _read_programs(source, place, survey) or "json"
+    read = {
+        mark: kind
+        for mark, kind in _OBJECTS.items()
+        if source.find(mark, 0, min(source.size, _MARKED_BYTES)) >= 0 and json_program.read(kind, source, place, survey)
+    }
+    found = _read_programs(source, place, survey, read)
+    return next((f"{kind.step}-json" for kind in read.values()), found or "json")
 
 
 def read_text(source: Source, place: Place, survey: Survey) -> str:
@@ -121,20 +123,22 @@ def read_member(source: Source, place: Place, survey: Survey) -> None:
         _read_programs(source, place, survey)
 
 
-def _read_programs(source: Source, place: Place, survey: Survey) -> str:
-    """Name of the container where a mark says that the text is more than data; as a member it is only noted."""
+def _read_programs(source: Source, place: Place, survey: Survey, read: Collection[bytes] = ()) -> str:
+    """Name of the container where a mark says that the text is more than data; as a member it is only noted.
+
+    Marks of what was `read` already say nothing.
+    """
+    note = survey.fail if source.alone else survey.odd
     limit = min(source.size, _MARKED_BYTES)
     marked = any(source.find(mark, 0, limit) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
-    if source.find(hydra_config.MARK, 0, limit) >= 0:
-        note = survey.fail if source.alone else survey.odd
+    if _HYDRA not in read and source.find(hydra_config.MARK, 0, limit) >= 0:
         if not hydra_config.read_yaml(source, place, survey):
             note("unsupported-format", (*place, ("text", "")), 0, "a configuration names Python callables")
         found = found or "text"
     for mark, name, why in _PROGRAMS:
-        offset = source.find(mark, 0, limit)
+        offset = -1 if mark in read else source.find(mark, 0, limit)
         if offset >= 0:
-            note = survey.fail if source.alone else survey.odd
             note("unsupported-format", (*place, (name or "text", "")), offset, why)
             return found or name or "text"
     return found

@@ -133,6 +133,13 @@ def test_a_vocabulary_with_braces_is_no_template() -> None:
         assert (contents.container, contents.complete, contents.oddities) == ("json", True, ())
 
 
+def test_a_template_beside_another_program_in_json_is_read_too() -> None:
+    for other in ({"_target_": "torch.nn.Linear"}, {"class_name": "Dense", "config": {}}):
+        trace = trace_bytes(json.dumps({**other, "chat_template": POPEN}).encode())
+        assert any(name.endswith("os.popen") for name in called(trace))
+        assert trace.complete
+
+
 def test_subclasses_are_calls_of_what_is_only_known_when_it_is_rendered() -> None:
     trace = trace_bytes(b"{{ ().__class__.__bases__[0].__subclasses__()[59]('echo') }}")
     assert any("__subclasses__" in name for name in called(trace))
