@@ -19,10 +19,11 @@ from .database.clock import new_id, now
 from .database.engine import Database, DatabaseUnavailable
 from .database.idempotency import earlier_answer, forget_answers
 from .database.migrate import upgrade
+from .database.records import scan_object
 from .database.writer import ScanRecord, ScanWriter
 from .follower import ModelFollower
 from .known_answers import Scanned
-from .labels import LabelPolicy, Standing, decision
+from .labels import LabelPolicy, Standing
 from .learner_process import LearnerProcess
 from .model_source import Champions
 from .problems import Problem
@@ -320,25 +321,12 @@ class Runtime:
 def _answer(record: ScanRecord, known: Standing) -> dict[str, Any]:
     """What the API answers of a scan that was stored; counts it."""
     metrics.scanned(record.verdict, record.size, record.score)
-    decided, decided_by = decision(record.verdict, known, record.raised)
     return {
-        "scan_id": record.id,
-        "at": record.at.isoformat(),
-        "model_version": record.model_version,
-        "path": record.name,
-        "sha256": record.sha256,
-        "size": record.size,
-        "container": record.container,
-        "verdict": record.verdict,
-        "score": record.score,
+        **scan_object(record, known),
         "credibility": record.credibility,
-        "complete": record.complete,
         "findings": record.findings,
         "detectors": record.detectors,
         "oddities": record.oddities,
-        "label": None if known.at is None else known.to_json_dict(),
-        "decision": decided,
-        "decided_by": decided_by,
     }
 
 

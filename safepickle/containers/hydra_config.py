@@ -29,8 +29,11 @@ class HydraConfig(JsonProgram):
     """Objects within a configuration."""
 
     step = "hydra"
-    keys = frozenset(("_target_",))
-    anywhere = True
+
+    @classmethod
+    def holds(cls, found: Any) -> bool:
+        """Objects are looked for within others that are none."""
+        return isinstance(found, dict)
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value."""

@@ -8,6 +8,8 @@ would do. The parser is Jinja's own (extra ``templates``), which runs nothing; s
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .jinja_values import DEEPEST, UNKNOWN_TEXT, Evaluator, Value, is_expression, item, literal
 from .program import Program, Unreadable
 
@@ -48,7 +50,7 @@ def read(text: str, place: Place, survey: Survey, alone: bool) -> None:
         return
     program = JinjaTemplate()
     try:
-        program.statement(_parse(text), 0)
+        program.statement(_environment().parse(text), 0)
     except TemplateSyntaxError as error:
         note(
             "unsupported-format",
@@ -66,8 +68,9 @@ def read(text: str, place: Place, survey: Survey, alone: bool) -> None:
         program.tell(place, survey)
 
 
-def _parse(text: str) -> Any:
-    """The tree of a template, with the statements that chat templates of transformers may use."""
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    """Jinja's parser, with the statements that chat templates of transformers may use."""
     from jinja2 import Environment
     from jinja2.ext import ExprStmtExtension, Extension, InternationalizationExtension, LoopControlExtension
 
@@ -79,7 +82,7 @@ def _parse(text: str) -> Any:
             return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     known = (ExprStmtExtension, LoopControlExtension, InternationalizationExtension, Generation)
-    return Environment(extensions=known).parse(text)
+    return Environment(extensions=known)
 
 
 class JinjaTemplate(Program):

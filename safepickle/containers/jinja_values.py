@@ -51,8 +51,6 @@ class Value(Record):
 
 _OBJECT = Value("global", ("jinja2.runtime", "Undefined"))
 """Stands for an object that a template is given, where it gets at what is behind that."""
-
-
 UNKNOWN_TEXT = Value("call", (Value("global", ("jinja2.runtime", "str_join")), None))
 """Text that is made while a template is rendered."""
 
@@ -152,9 +150,6 @@ class Evaluator:
     def _of_const(self, node: Any, _depth: int) -> Value | None:
         return literal(node.value)
 
-    def _of_templatedata(self, node: Any, _depth: int) -> Value | None:
-        return literal(node.data)
-
     def _of_name(self, node: Any, _depth: int) -> Value | None:
         if node.name in self.names:
             return self.names[node.name]
@@ -172,7 +167,8 @@ class Evaluator:
         return self._items("list", [pair.key for pair in node.items], depth)
 
     def _of_concat(self, node: Any, depth: int) -> Value | None:
-        return self._text(self._items("list", node.nodes, depth))
+        items = self._items("list", node.nodes, depth)
+        return UNKNOWN_TEXT if items is None else _method(literal(""), "join", items)
 
     def _of_condexpr(self, node: Any, depth: int) -> Value | None:
         self.root(node.test, depth)
@@ -246,11 +242,9 @@ class Evaluator:
         """A text that a filter makes; of a join of what is given nothing is known."""
         if name == "join":
             return None if base is None else _method((given or [None])[0] or literal(""), "join", base)
-        return (
-            self._text(None)
-            if base is None
-            else call("operator", "mod", base, Value("tuple", tuple(given), highest(given)))
-        )
+        if base is None:
+            return UNKNOWN_TEXT
+        return call("operator", "mod", base, Value("tuple", tuple(given), highest(given)))
 
     def _filtered(self, name: str, base: Value, given: list[Value | None]) -> Value | None:
         if name in _METHODS:
@@ -271,11 +265,7 @@ class Evaluator:
         self._drop(first, second)
         known = first or second
         texts = known is not None and (known.kind != "literal" or isinstance(known.parts[0], str))
-        return self._text(None) if texts else None
-
-    def _text(self, items: Value | None) -> Value:
-        """A text made of others; what is made of something that is given may be any."""
-        return UNKNOWN_TEXT if items is None else _method(literal(""), "join", items)
+        return UNKNOWN_TEXT if texts else None
 
     def _items(self, kind: str, nodes: list[Any], depth: int) -> Value | None:
         items = [self.value(node, depth) for node in nodes]

@@ -27,15 +27,17 @@ class JsonProgram(Program):
     ----------
     keys
         What an object has that is a program of it.
-    anywhere
-        Whether such objects are looked for within others that are none.
     unread
         Why not all of it was understood, where the rest of it could still be told.
     """
 
     keys: frozenset[str] = frozenset()
-    anywhere = False
     unread = ""
+
+    @classmethod
+    def holds(cls, found: Any) -> bool:
+        """Whether a value is a program of this kind."""
+        return isinstance(found, dict) and cls.keys <= found.keys()
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value.
@@ -68,19 +70,27 @@ def fits(text: bytes) -> bool:
 
 
 def read(kind: type[JsonProgram], source: Source, place: Place, survey: Survey) -> bool:
-    """Add the pickle that a text amounts to; False where it is no program of that kind."""
-    from json import loads
-
+    """Add the pickle that a file amounts to; False where it is no program of that kind."""
     inside = (*place, (kind.step, ""))
     if source.partial or source.size > MOST_BYTES:
         survey.fail("unsupported-format", inside, 0, f"more than {MOST_BYTES >> 20} MB of it are not read")
         return True
-    text = source.read(0, source.size)
+    return read_text(kind, source.read(0, source.size), place, survey)
+
+
+def read_text(kind: type[JsonProgram], text: bytes, place: Place, survey: Survey, errors: str = "") -> bool:
+    """Add the pickle that a text amounts to; False where it is no program of that kind.
+
+    It is in an encoding that JSON may be in; with `errors` it is in UTF-8, and they say what becomes of what is not.
+    """
+    from json import loads
+
+    inside = (*place, (kind.step, ""))
     if not fits(text):
         survey.fail("unsupported-format", inside, 0, "it has more parts than are read")
         return True
     try:
-        found = loads(text)
+        found = loads(text.decode("utf-8", errors) if errors else text)
     except RecursionError:
         survey.fail("budget:depth", inside)
         return True
@@ -91,7 +101,7 @@ def read(kind: type[JsonProgram], source: Source, place: Place, survey: Survey) 
 
 def add(kind: type[JsonProgram], found: Any, place: Place, survey: Survey) -> bool:
     """Add the pickle that a value of JSON amounts to; False where it is no program of that kind."""
-    if not isinstance(found, dict) or not (kind.anywhere or kind.keys <= found.keys()):
+    if not kind.holds(found):
         return False
     inside = (*place, (kind.step, ""))
     program = kind()

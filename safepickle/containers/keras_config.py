@@ -9,7 +9,7 @@ told here. See ``keras.saving.deserialize_keras_object``.
 from __future__ import annotations
 
 from .base64_text import decode_base64
-from .json_program import DEEPEST, MOST_BYTES, JsonProgram, add, fits
+from .json_program import DEEPEST, MOST_BYTES, JsonProgram, add, fits, read_text
 from .program import Unreadable
 
 TYPE_CHECKING = False
@@ -58,20 +58,7 @@ def read_value(text: bytes, place: Place, survey: Survey) -> bool:
     text
         The value of an attribute of an HDF5 file, such as ``model_config`` or ``training_config``.
     """
-    from json import loads
-
-    inside = (*place, (KerasConfig.step, ""))
-    if not fits(text):
-        survey.fail("unsupported-format", inside, 0, "it has more parts than are read")
-        return True
-    try:
-        found = loads(text.decode("utf-8", "replace"))
-    except RecursionError:
-        survey.fail("budget:depth", inside)
-        return True
-    except ValueError:
-        return False
-    return _holds_object(found, 0) and add(_KerasAttribute, found, place, survey)
+    return read_text(_KerasAttribute, text, place, survey, "replace")
 
 
 def _holds_object(node: Any, depth: int) -> bool:
@@ -136,7 +123,9 @@ class KerasConfig(JsonProgram):
 class _KerasAttribute(KerasConfig):
     """A configuration that may be part of an object of another kind, as that of an optimizer is."""
 
-    anywhere = True
+    @classmethod
+    def holds(cls, found: Any) -> bool:
+        return isinstance(found, dict) and _holds_object(found, 0)
 
 
 def _with_code(name: str, config: Any) -> Any:

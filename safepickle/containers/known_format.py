@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ..record import Record
+from .later import later
 from .source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..bytecode.trace import Place
     from .survey import Survey
 
@@ -24,7 +27,7 @@ class Format(Record):
         Why not having read it matters: the code it may carry, or what would be needed to unpack it. Empty for
         formats that can carry neither code nor a pickle, and for those that are read.
     reader
-        Module here whose ``read`` looks into it; empty for those that are only recognised.
+        What looks into it; none for those that are only recognised.
     whole
         Whether the reader wants more than the head.
     """
@@ -33,7 +36,7 @@ class Format(Record):
     offset: int
     magic: bytes
     unread: str = ""
-    reader: str = ""
+    reader: Callable[[Source, Place, Survey], None] | None = None
     whole: bool = True
 
 
@@ -41,8 +44,8 @@ _UNPACKED = "nothing in the standard library unpacks it; unpack it and scan what
 
 FORMATS: tuple[Format, ...] = (
     Format("rar", 0, b"Rar!\x1a\x07", f"needs a RAR reader: {_UNPACKED}"),
-    Format("tflite", 4, b"TFL3", reader="tflite_model"),
-    Format("gguf", 0, b"GGUF", reader="gguf_model"),
+    Format("tflite", 4, b"TFL3", reader=later("tflite_model", "read")),
+    Format("gguf", 0, b"GGUF", reader=later("gguf_model", "read")),
     Format("elf", 0, b"\x7fELF", "native code"),
     Format("mach-o", 0, b"\xcf\xfa\xed\xfe", "native code"),
     Format("pe", 0, b"MZ\x90\x00", "native code"),
@@ -65,10 +68,10 @@ for _known in FORMATS:
 _PLACES = tuple((key >> 8, (key >> 8) + (key & 255), known) for key, known in _BY_PLACE.items())
 """Where magics stand, and the formats by the magic there."""
 
-_ONNX = Format("onnx", 0, b"", reader="onnx_model")
-_SAVED_MODEL = Format("saved-model", 0, b"", reader="saved_model")
+_ONNX = Format("onnx", 0, b"", reader=later("onnx_model", "read"))
+_SAVED_MODEL = Format("saved-model", 0, b"", reader=later("saved_model", "read"))
 _ONNX_TAGS = (0x12, 0x1A, 0x22, 0x32, 0x3A, 0x42)
-_SAFETENSORS = Format("safetensors", 0, b"", reader="safetensors_header", whole=False)
+_SAFETENSORS = Format("safetensors", 0, b"", reader=later("safetensors_header", "read"), whole=False)
 _SAFETENSORS_HEADER = 100_000_000
 _HEAD_BYTES = 16
 
@@ -113,7 +116,7 @@ def sniff(source: Source) -> bool:
 def needs_all(source: Source) -> bool:
     """Whether more than the head of it is read."""
     known = _match(source)
-    return known is not None and known.reader != "" and known.whole
+    return known is not None and known.reader is not None and known.whole
 
 
 def read(source: Source, place: Place, survey: Survey) -> str:
@@ -122,8 +125,8 @@ def read(source: Source, place: Place, survey: Survey) -> str:
     if known is None:
         return ""
     inside = (*place, (known.name, ""))
-    if known.reader:
-        __import__(f"{__package__}.{known.reader}", fromlist=["read"]).read(source, inside, survey)
+    if known.reader is not None:
+        known.reader(source, inside, survey)
     if known.unread:
         survey.fail("unsupported-format", inside, 0, known.unread)
     return known.name

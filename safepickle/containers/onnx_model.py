@@ -8,8 +8,9 @@ library that has to be there, which nobody here can read: such a model is incomp
 
 from __future__ import annotations
 
-from .program import Program
-from .protobuf import Damaged, fields, text_of
+from .program import tell_opened
+from .protobuf import Damaged, Fields, fields, text_of
+from .survey import listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "external"},
+    "tensor": {},
+    "operators": {},
 }
 """Messages that are looked into: number of a field -> the message that it holds."""
 _GRAPH = 7
 _DOMAIN = {"node": 7, "function": 10}
+_EXTERNAL = ("tensor", 13)
 _KEY, _VALUE = 1, 2
-_MOST_FIELDS = 4_000_000
-_SHOWN = 8
 
 
 def read(source: Source, place: Place, survey: Survey) -> None:
@@ -49,39 +50,11 @@ def read(source: Source, place: Place, survey: Survey) -> None:
         model.read(source)
     except Damaged as error:
         survey.fail("onnx-damaged", place, 0, str(error))
-    foreign = model.foreign()
-    if foreign:
-        shown = ", ".join(foreign[:_SHOWN]) + (", ..." if len(foreign) > _SHOWN else "")
-        survey.fail("unsupported-format", place, 0, f"a library that is not read runs the operators of {shown}")
-    outside = _Outside()
-    for location in sorted(model.locations):
-        if _leads_out(location):
-            outside.open(location)
-    if len(outside.opcodes) > outside.empty:
-        outside.tell(place, survey)
-
-
-class _Outside(Program):
-    """Opens files beyond the folder of the model."""
-
-    step = "external-data"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opcodes += b"("
-        self.empty = len(self.opcodes)
-
-    def open(self, location: str) -> None:
-        """Read one file."""
-        self.named("io", "open")
-        self.text(location)
-        self.text("rb")
-        self.opcodes += b"\x86R"
-
-    def tell(self, place: Place, survey: Survey) -> None:
-        """Add it, what was opened as one tuple."""
-        self.opcodes += b"t"
-        super().tell(place, survey)
+    if foreign := model.foreign():
+        why = f"a library that is not read runs the operators of {listed(foreign)}"
+        survey.fail("unsupported-format", place, 0, why)
+    outside = [(location, "rb") for location in sorted(model.locations) if _leads_out(location)]
+    tell_opened("external-data", outside, place, survey)
 
 
 def _leads_out(location: str) -> bool:
@@ -118,37 +91,24 @@ class OnnxModel:
         """
         if all(number != _GRAPH for number, _, _ in fields(source, 0, source.size)):
             raise Damaged("a model without a graph")
-        pending = [("model", 0, source.size)]
-        left = _MOST_FIELDS
-        while pending:
-            message, start, end = pending.pop()
-            inner = _MESSAGES.get(message, {})
-            if message == "external":
-                self._external(source, start, end)
-                continue
-            for number, begin, stop in fields(source, start, end):
-                left -= 1
-                if left < 0:
-                    raise Damaged(f"more than {_MOST_FIELDS:,} fields")
-                if stop < 0:
-                    continue
-                if number in inner:
-                    pending.append((inner[number], begin, stop))
-                elif number == _DOMAIN.get(message):
-                    name = text_of(source, begin, stop)
-                    (self.domains if message == "node" else self.own).add(name)
+        read = Fields(source)
+        for message, number, begin, stop in read.walk(_MESSAGES, "model", source.size):
+            if number == _DOMAIN.get(message):
+                (self.domains if message == "node" else self.own).add(text_of(source, begin, stop))
+            elif (message, number) == _EXTERNAL:
+                self._external(read, source, begin, stop)
 
     def foreign(self) -> list[str]:
         """Domains of operators that neither ONNX, its runtime nor the model itself defines."""
         known = _STANDARD | self.own
         return sorted(name for name in self.domains - known if not f"{name}.".startswith(_RUNTIME + "."))
 
-    def _external(self, source: Source, start: int, end: int) -> None:
+    def _external(self, read: Fields, source: Source, start: int, end: int) -> None:
         key = value = ""
-        for number, begin, stop in fields(source, start, end):
-            if number == _KEY and stop >= 0:
+        for number, begin, stop in read.spans(start, end):
+            if number == _KEY:
                 key = text_of(source, begin, stop)
-            elif number == _VALUE and stop >= 0:
+            elif number == _VALUE:
                 value = text_of(source, begin, stop)
         if key == "location":
             self.locations.add(value)

@@ -9,6 +9,7 @@ from struct import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ..bytecode.trace import Place
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 
 class Unreadable(ValueError):
     """The program is none that its framework could run."""
+
+
+def tell_opened(step: str, files: Sequence[tuple[str | None, str]], place: Place, survey: Survey) -> None:
+    """Add that files are opened, each by its path, None where that is not known, and how; they become one tuple."""
+    if not files:
+        return
+    program = Program()
+    program.step = step
+    program.opcodes += b"("
+    for path, how in files:
+        program.named("io", "open")
+        program.plain(path)
+        program.text(how)
+        program.opcodes += b"\x86R"
+    program.opcodes += b"t"
+    program.tell(place, survey)
 
 
 class Program:

@@ -7,28 +7,19 @@ from ..limits import Limits
 from ..record import Record
 from . import hdf5_file, known_format, raw_pickle, tar_archive, zip_archive
 from .contents import Buffer, Contents
+from .later import later
 from .source import Source
 from .survey import Survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from ..bytecode.trace import Place
 
 
 def _always(_source: Source) -> bool:
     return True
-
-
-def _later(module: str, name: str) -> Any:
-    """A function of a module that is imported when it is first called: most files need few of the readers."""
-
-    def call(*arguments: object) -> Any:
-        return getattr(__import__(f"{__package__}.{module}", fromlist=[name]), name)(*arguments)
-
-    return call
 
 
 class Reader(Record):
@@ -61,21 +52,21 @@ READERS: dict[str, Reader] = {
     "pickle": Reader(raw_pickle.sniff, raw_pickle.read, bytes(NAMES)),
     "zip": Reader(zip_archive.sniff, zip_archive.read),
     "tar": Reader(tar_archive.sniff, tar_archive.read),
-    "gzip": Reader(_later("compressed", "sniff_gzip"), _later("compressed", "read_gzip"), b"\x1f"),
-    "bz2": Reader(_later("compressed", "sniff_bz2"), _later("compressed", "read_bz2"), b"B"),
-    "xz": Reader(_later("compressed", "sniff_xz"), _later("compressed", "read_xz"), b"\xfd"),
-    "lzma": Reader(_later("compressed", "sniff_lzma"), _later("compressed", "read_lzma"), b"\x5d"),
+    "gzip": Reader(later("compressed", "sniff_gzip"), later("compressed", "read_gzip"), b"\x1f"),
+    "bz2": Reader(later("compressed", "sniff_bz2"), later("compressed", "read_bz2"), b"B"),
+    "xz": Reader(later("compressed", "sniff_xz"), later("compressed", "read_xz"), b"\xfd"),
+    "lzma": Reader(later("compressed", "sniff_lzma"), later("compressed", "read_lzma"), b"\x5d"),
     "zlib": Reader(
-        _later("compressed", "sniff_zlib"), _later("compressed", "read_zlib"), b"\x08\x18\x28\x38\x48\x58\x68\x78"
+        later("compressed", "sniff_zlib"), later("compressed", "read_zlib"), b"\x08\x18\x28\x38\x48\x58\x68\x78"
     ),
-    "zf": Reader(_later("compressed", "sniff_zf"), _later("compressed", "read_zf"), b"Z"),
-    "lz4": Reader(_later("compressed", "sniff_lz4"), _later("compressed", "read_lz4"), b"\x02\x04" + _SKIPPABLE),
-    "zstd": Reader(_later("compressed", "sniff_zstd"), _later("compressed", "read_zstd"), b"\x28" + _SKIPPABLE),
-    "7z": Reader(_later("sevenzip_archive", "sniff"), _later("sevenzip_archive", "read"), b"7"),
+    "zf": Reader(later("compressed", "sniff_zf"), later("compressed", "read_zf"), b"Z"),
+    "lz4": Reader(later("compressed", "sniff_lz4"), later("compressed", "read_lz4"), b"\x02\x04" + _SKIPPABLE),
+    "zstd": Reader(later("compressed", "sniff_zstd"), later("compressed", "read_zstd"), b"\x28" + _SKIPPABLE),
+    "7z": Reader(later("sevenzip_archive", "sniff"), later("sevenzip_archive", "read"), b"7"),
     "npy": Reader(
-        _later("numpy_array", "sniff"), _later("numpy_array", "read"), b"\x93", _later("numpy_array", "needs_all")
+        later("numpy_array", "sniff"), later("numpy_array", "read"), b"\x93", later("numpy_array", "needs_all")
     ),
-    "json": Reader(_later("text", "is_json"), _later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
+    "json": Reader(later("text", "is_json"), later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
     "hdf5": Reader(hdf5_file.sniff, hdf5_file.read),
     "known": Reader(known_format.sniff, known_format.read, b"", known_format.needs_all),
 }

@@ -7,11 +7,13 @@ adds some does, is not known here, so that the model stays incomplete. See ``sav
 
 from __future__ import annotations
 
-from .program import Program
-from .protobuf import Damaged, fields, text_of
+from .program import tell_opened
+from .protobuf import Damaged, Fields, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..bytecode.trace import Place
     from .source import Source
     from .survey import Survey
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {2: "meta graph"},
     "meta graph": {2: "graph"},
-    "graph": {1: "node", 2: "library"},
+    "graph": {2: "library"},
     "library": {1: "function"},
-    "function": {3: "node"},
+    "function": {},
 }
 """Messages that are looked into: number of a field -> the message that it holds."""
 _FILES = {"ReadFile": "rb", "WriteFile": "wb", "WholeFileReaderV2": "rb", "FixedLengthRecordReaderV2": "rb"}
@@ -29,8 +31,9 @@ _FILES = {"ReadFile": "rb", "WriteFile": "wb", "WholeFileReaderV2": "rb", "Fixed
 _PYTHON = frozenset(("PyFunc", "PyFuncStateless", "EagerPyFunc"))
 """Operators that call a function of Python, which is registered in the program that runs the graph."""
 _NAME, _OPERATOR, _INPUT, _ATTRIBUTE = 1, 2, 3, 5
-_TENSOR, _TEXT = 8, 8
-_MOST_FIELDS = 4_000_000
+_NODES = (("graph", 1), ("function", 3))
+_TEXT_OF_ATTRIBUTE = (2, 8, 8)
+"""Numbers of the fields that lead from an attribute to a text in it: value, tensor, text."""
 _MOST_OPENED = 1000
 
 
@@ -46,27 +49,9 @@ def read(source: Source, place: Place, survey: Survey) -> None:
         survey.fail("saved-model-damaged", place, 0, str(error))
     for name in sorted(graph.python):
         survey.odd("calls-python", place, 0, f"{name} calls a function of the program that runs the graph")
-    if graph.opened:
-        program = _Files()
-        program.open(graph)
-        program.tell(place, survey)
-
-
-class _Files(Program):
-    """Opens what operators open."""
-
-    step = "graph"
-
-    def open(self, graph: SavedModel) -> None:
-        """Open every file, those that are written first, what was opened as one tuple."""
-        self.opcodes += b"("
-        written_first = sorted(graph.opened, key=lambda found: _FILES[found[0]] != "wb")
-        for operator, given in written_first[:_MOST_OPENED]:
-            self.named("io", "open")
-            self.plain(graph.texts.get(given))
-            self.text(_FILES[operator])
-            self.opcodes += b"\x86R"
-        self.opcodes += b"t"
+    written_first = sorted(graph.opened, key=lambda found: _FILES[found[0]] != "wb")[:_MOST_OPENED]
+    files = [(graph.texts.get(given), _FILES[operator]) for operator, given in written_first]
+    tell_opened("graph", files, place, survey)
 
 
 class SavedModel:
@@ -86,7 +71,6 @@ class SavedModel:
         self.opened: list[tuple[str, str]] = []
         self.texts: dict[str, str] = {}
         self.python: set[str] = set()
-        self._left = _MOST_FIELDS
 
     def read(self, source: Source) -> None:
         """Walk the whole model.
@@ -96,53 +80,36 @@ class SavedModel:
         Damaged
             Where it is no message, or has more fields than are read.
         """
-        pending = [("model", 0, source.size)]
-        while pending:
-            message, start, end = pending.pop()
-            if message == "node":
-                self._node(source, start, end)
-                continue
-            for number, begin, stop in self._fields(source, start, end):
-                inner = _MESSAGES[message].get(number)
-                if inner is not None:
-                    pending.append((inner, begin, stop))
+        read = Fields(source)
+        for message, number, begin, stop in read.walk(_MESSAGES, "model", source.size):
+            if (message, number) in _NODES:
+                self._node(read, source, begin, stop)
 
-    def _fields(self, source: Source, start: int, end: int) -> list[tuple[int, int, int]]:
-        found = [field for field in fields(source, start, end) if field[2] >= 0]
-        self._left -= len(found)
-        if self._left < 0:
-            raise Damaged(f"more than {_MOST_FIELDS:,} fields")
-        return found
-
-    def _node(self, source: Source, start: int, end: int) -> None:
+    def _node(self, read: Fields, source: Source, start: int, end: int) -> None:
         name = operator = given = ""
-        attributes = []
-        for number, begin, stop in self._fields(source, start, end):
+        for number, begin, stop in read.spans(start, end):
             if number == _NAME:
                 name = text_of(source, begin, stop)
             elif number == _OPERATOR:
                 operator = text_of(source, begin, stop)
             elif number == _INPUT:
                 given = given or text_of(source, begin, stop).partition(":")[0]
-            elif number == _ATTRIBUTE:
-                attributes.append((begin, stop))
         if operator in _FILES:
             self.opened.append((operator, given))
         elif operator in _PYTHON:
             self.python.add(operator)
         elif operator == "Const":
-            for begin, stop in attributes:
-                self._constant(name, source, begin, stop)
+            for begin, stop in _inner(read, start, end, _ATTRIBUTE):
+                for first in _inner(read, begin, stop, *_TEXT_OF_ATTRIBUTE):
+                    self.texts[name] = text_of(source, *first)
+                    break
 
-    def _constant(self, name: str, source: Source, start: int, end: int) -> None:
-        """The text that an attribute holds, if it holds one: key, value -> tensor -> text."""
-        wanted = [(start, end)]
-        for number in (2, _TENSOR, _TEXT):
-            wanted = [
-                (begin, stop)
-                for outer in wanted
-                for found, begin, stop in self._fields(source, *outer)
-                if found == number
-            ]
-        for begin, stop in wanted[:1]:
-            self.texts[name] = text_of(source, begin, stop)
+
+def _inner(read: Fields, start: int, end: int, *numbers: int) -> Iterator[tuple[int, int]]:
+    """Where the fields lie that some numbers lead to, one after the other."""
+    for number, begin, stop in read.spans(start, end):
+        if number == numbers[0]:
+            if len(numbers) == 1:
+                yield begin, stop
+            else:
+                yield from _inner(read, begin, stop, *numbers[1:])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SHOWN_ODDITIES = 64
 """Oddities of one kind that are listed one by one; further ones are counted in the last."""
 
+_LISTED = 8
 NAME_LENGTH = 256
 """Characters of a member's name that are kept."""
 
@@ -34,6 +35,11 @@ def member_name(raw: bytes) -> str:
 def place_text(place: Place) -> str:
     """``(("zip", "a/data.pkl"), ("gzip", ""))`` as ``zip:a/data.pkl > gzip``."""
     return " > ".join(f"{step}:{name}" if name else step for step, name in place)
+
+
+def listed(names: list[str]) -> str:
+    """The first of some names, as a part of a sentence."""
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 class Survey:

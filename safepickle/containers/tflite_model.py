@@ -10,6 +10,8 @@ from __future__ import annotations
 from struct import error as OutOfBounds
 from struct import unpack_from
 
+from .survey import listed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..bytecode.trace import Place
@@ -22,7 +24,6 @@ _CUSTOM = 1
 """Number of the field ``custom_code`` of ``OperatorCode``."""
 _MOST = 65_536
 _LONGEST = 256
-_SHOWN = 8
 
 
 def read(source: Source, place: Place, survey: Survey) -> None:
@@ -33,8 +34,7 @@ def read(source: Source, place: Place, survey: Survey) -> None:
         survey.fail("tflite-damaged", place, 0, "an offset leads out of the file")
         return
     if names:
-        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        survey.fail("unsupported-format", place, 0, f"a library that is not read runs the operators {shown}")
+        survey.fail("unsupported-format", place, 0, f"a library that is not read runs the operators {listed(names)}")
 
 
 def _custom_operators(source: Source) -> set[str]:

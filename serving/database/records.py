@@ -13,7 +13,7 @@ from ..labels import DEFAULT_POLICY, RETRACTED, LabelPolicy, Standing, decision
 from ..roles import ROLES
 from .clock import now
 from .tables import Event, Label, Scan, ScanNovelty
-from .writer import standing_labels
+from .writer import ScanRecord, standing_labels
 
 HOUR = datetime.timedelta(hours=1)
 MAX_RULES = 20
@@ -93,7 +93,7 @@ def load_scan(
     }
 
 
-def scan_object(row: sa.Row[Any], known: Standing) -> dict[str, Any]:
+def scan_object(row: sa.Row[Any] | ScanRecord, known: Standing) -> dict[str, Any]:
     """What lists and single answers alike tell of a stored scan, and what people said of the file."""
     decided, decided_by = decision(row.verdict, known, row.raised)
     return {

@@ -98,3 +98,19 @@ def test_a_cut_or_changed_model_is_incomplete_or_read_and_never_fails() -> None:
         for _ in range(rng.choice((1, 2, 8))):
             changed[rng.randrange(4, len(data))] = rng.randrange(256)
         scan(bytes(changed))
+
+
+def test_messages_too_deep_within_others_are_incomplete_and_many_beside_each_other_are_read() -> None:
+    deep = b""
+    for _ in range(3000):
+        for number in (6, 5, 1):  # a graph in an attribute of a node
+            deep = bytes([number << 3 | 2]) + _length(deep) + deep
+    for graph, complete in ((deep, False), (b"\x0a\x00" * 400_000, True)):
+        contents = scan(b"\x08\x08\x12\x01p\x3a" + _length(graph) + graph)
+        assert (contents.container, contents.complete) == ("onnx", complete)
+
+
+def _length(data: bytes) -> bytes:
+    size = len(data)
+    groups = [size >> shift & 0x7F for shift in range(0, max(size.bit_length(), 1), 7)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
