@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.serving.models import benign, hostile
 from tests.serving.served import Served, wait_for
@@ -61,8 +63,7 @@ class Load:
         victim = self._service.workers()[0]
         self._deaths.append(time.monotonic())
         victim.kill()
-        wait_for(lambda: victim.pid not in {process.pid for process in self._service.workers()}, 30, self._service.log)
-        self.settle()
+        self.settle([victim])
         self._deaths.append(time.monotonic())
 
     def kill_scanners(self) -> None:
@@ -70,7 +71,7 @@ class Load:
         victims = self._service.scanners()
         for process in victims:
             process.kill()
-        self.settle()
+        self.settle(victims)
 
     def kill_learner(self) -> None:
         """Kill the learner and wait until there is another."""
@@ -79,9 +80,9 @@ class Load:
         victim.kill()
         wait_for(lambda: {p.pid for p in self._service.learners()} - {victim.pid}, 60, self._service.log)
 
-    def settle(self) -> None:
-        """Wait until all processes are there and a dozen more requests were answered."""
-        wait_for(lambda: len(self._service.workers()) == len(self._service.scanners()) == 2, 90, self._service.log)
+    def settle(self, victims: Sequence[psutil.Process]) -> None:
+        """Wait until others are there in the place of the killed and a dozen more requests were answered."""
+        wait_for(lambda: self._service.is_complete(without=victims), 90, self._service.log)
         self.go_on()
 
     def go_on(self, requests: int = 12) -> None:

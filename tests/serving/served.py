@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Served:
             "spool": spool,
             "admin_key": ADMIN_KEY,
             "workers": 2,
+            "scan_processes": 2,
             **settings,
         }
         self.environment = {
@@ -142,6 +143,15 @@ class Served:
     def scanners(self) -> list[psutil.Process]:
         """The processes that read files."""
         return self.processes('"serving.scan_process"')
+
+    def is_complete(self, without: Sequence[psutil.Process] = ()) -> bool:
+        """Whether all workers run with all their scan processes, none of which is one of those."""
+        workers, scanners = self.workers(), self.scanners()
+        expected = int(self.environment["SAFEPICKLE_WORKERS"])
+        each = int(self.environment["SAFEPICKLE_SCAN_PROCESSES"])
+        found = {process.pid for process in (*workers, *scanners)}
+        complete = len(workers) == expected and len(scanners) == expected * each
+        return complete and not any(process.pid in found for process in without)
 
     def learners(self) -> list[psutil.Process]:
         """The learner's process."""

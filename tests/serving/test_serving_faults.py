@@ -39,8 +39,8 @@ def stopped(processes: list[psutil.Process]) -> Iterator[None]:
 
 
 def settled(service: Served) -> bool:
-    """Whether every worker has its scan process again."""
-    return len(service.scanners()) == 2 and httpx.get(f"http://127.0.0.1:{service.port}/readyz").status_code == 200
+    """Whether everything runs and is ready again."""
+    return service.is_complete() and httpx.get(f"http://127.0.0.1:{service.port}/readyz").status_code == 200
 
 
 def taken(service: Served) -> list[str]:
@@ -128,11 +128,7 @@ def test_a_killed_worker_is_replaced_and_takes_its_processes_with_it(service: Se
     victim.kill()
     assert not psutil.wait_procs(children, 5)[1]
 
-    def restarted() -> bool:
-        workers = service.workers()
-        return len(workers) == 2 and victim.pid not in {worker.pid for worker in workers} and settled(service)
-
-    wait_for(restarted, 60, service.log)
+    wait_for(lambda: service.is_complete(without=[victim]) and settled(service), 60, service.log)
     with service.client() as client:
         answers = [client.post("/v1/scan", content=hostile(number)) for number in range(8)]
     assert {answer.status_code for answer in answers} == {200}
