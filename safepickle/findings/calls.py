@@ -7,7 +7,7 @@ from ..bytecode.names import is_stdlib
 from ..bytecode.trace import CHANGING, flattened
 from ..capabilities.layout import MAKE
 from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
-from ..features.knowledge import Knowledge, is_function
+from ..features.knowledge import LOADING, Knowledge, is_function, loads_model
 from ..features.prevalence import CALL, called
 from .finding import Finding, place_text
 from .wording import LOOKS, expression
@@ -127,10 +127,14 @@ class CallEvidence:
         witness = reach.witness
         root = witness[-1].name if witness else ""
         kind, severity = reach.kind, _LESS[_CALLED[reach.kind]]
-        if (kind == "import" and root in _BY_NAME and _names_module(call)) or (
-            kind == "deserialize" and self._was_read(call)
+        if (
+            (kind == "import" and root in _BY_NAME and _names_module(call))
+            or (kind == "deserialize" and self._was_read(call))
+            or (kind in LOADING and loads_model(call))
         ):
             severity = "info"
+        elif reach.looks_up:
+            severity = _LESS[severity]
         if usual:
             severity = _LESS[severity]
         if usual > 2 and severity in ("low", "info"):
@@ -140,8 +144,8 @@ class CallEvidence:
             f"It hands on what it is given: {way}." if witness else f"{call.callee.name}, written in C, does so itself."
         )
         yield self._finding(
-            call, f"reach-{kind}", severity, f"{EFFECTS[kind]}: {expression(call)}",
-            why + _usual(usual), EFFECTS[kind],
+            call, f"reach-{kind}", severity, f"{reach.effect}: {expression(call)}",
+            why + _usual(usual), reach.effect,
             tuple(f"{step.name} ({step.path}:{step.line})" if step.path else step.name for step in witness),
         )  # fmt: skip
 

@@ -93,9 +93,11 @@ _CALLED = {
     "exec": "critical", "process": "critical", "native": "critical", "file": "high", "network": "high",
 }  # fmt: skip
 _REACHED = {
-    "import": "medium; info when the module is named by a literal",
-    "deserialize": "medium; info when it is given a literal, and what is in that was read as well",
-    "exec": "high", "process": "high", "native": "high", "file": "medium", "network": "medium",
+    "import": "medium; low when nothing is imported and only something looked up by its name; info when the module is "
+    "named by a literal, or a model file is handed over that was read as well",
+    "deserialize": "medium; info when it is given a literal or a model file, and what is in that was read as well",
+    "file": "medium; info when it is given a model file that was read as well",
+    "exec": "high", "process": "high", "native": "high", "network": "medium",
 }  # fmt: skip
 _LESS = "; one step less when benign training files call it too"
 _HANDED = {"exec": "high", "process": "high", "native": "high"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..capabilities.layout import CALL
-from ..capabilities.sinks import DERIVED_EFFECTS, EFFECTS
+from ..capabilities.sinks import EFFECTS
 from .printable import printable
 
 TYPE_CHECKING = False
@@ -58,11 +58,10 @@ def _facts(capability: Capability) -> Iterator[str]:
 
 
 def _reach(capability: Capability, reach: Reach) -> Iterator[str]:
-    effect = EFFECTS.get(reach.kind) or DERIVED_EFFECTS[reach.kind]
     calls = f"{reach.depth} call{'s' * (reach.depth != 1)} deep" if reach.depth else "itself"
     flows = "with what it is passed" if reach.flows else "whatever it is passed"
     implicit = ", by methods that loading calls" if reach.implicit else ""
-    yield f"  {effect} ({reach.kind}), {flows}, {calls}{implicit}"
+    yield f"  {reach.effect} ({reach.kind}), {flows}, {calls}{implicit}"
     for step in reach.witness:
         yield f"    -> {_step(step)}"
 

@@ -10,12 +10,15 @@ import re
 import uuid
 from collections import OrderedDict, defaultdict
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import dill
 import pytest
 
+from pipelines import dataset
+from pipelines.evaluation.sets import HARD_NEGATIVE
 from safepickle.findings import SEVERITIES, Finding, find
 from safepickle.scan import Scanner, trace_bytes
 
@@ -66,6 +69,27 @@ HARMLESS: dict[str, bytes] = {
     "eval.__doc__ by a dotted name": b"\x80\x04" + text("builtins") + text("eval.__doc__") + b"\x93.",
     "strings that say os.system": pickle.dumps({"os.system": "exec('import subprocess')", "c": "cos\nsystem\n"}),
 }
+
+
+SAID = frozenset(("odd-reading", "not-understood"))
+"""Rules about how a file can be read, not about what it would do."""
+
+
+def test_what_published_models_do_that_looks_hostile_is_not_above_info() -> None:
+    seed = dataset.read(Path("data/seed/corpus.parquet"))
+    hard = seed[
+        (seed["label"] == "benign")
+        & (seed["origin"] == "public")
+        & seed["note"].str.contains(HARD_NEGATIVE, regex=False)
+    ]
+    assert len(hard) > 300
+    above = [
+        (name, finding.title)
+        for name, trace in zip(hard["name"], dataset.traces(hard), strict=True)
+        for finding in find(trace, KNOWLEDGE)
+        if finding.severity != "info" and finding.rule not in SAID
+    ]
+    assert above == []
 
 
 @pytest.mark.parametrize("name", HARMLESS)
