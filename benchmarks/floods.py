@@ -1,7 +1,7 @@
 """Files made to exhaust a scanner, of any size: assembled from one unit over and over, harmless and never loaded.
 
 :data:`STREAMS` floods the pickle machine, :data:`OPCODES` runs each opcode for itself, :data:`ARCHIVES` what the
-machine gets its streams from.
+machine gets its streams from, :data:`MODELS` the readers of other frameworks' models.
 """
 
 from __future__ import annotations
@@ -176,4 +176,46 @@ ARCHIVES: dict[str, Flood] = {
     "a zip bomb": _zip_bomb,
     "a gzip bomb": _gzip_bomb,
     "a gzip of a flood": lambda size: gzip.compress(STREAMS["lists in the memo"](size), 1, mtime=0),
+}
+
+
+def _onnx(unit: bytes) -> Flood:
+    """A model of ONNX whose graph has a field over and over."""
+
+    def flood(size: int) -> bytes:
+        graph = unit * (size // len(unit))
+        length = bytes(len(graph) >> shift & 0x7F | 0x80 for shift in (0, 7, 14, 21)) + bytes([len(graph) >> 28])
+        return b"\x08\x08\x12\x01p\x3a" + length + graph
+
+    return flood
+
+
+def _gguf(size: int) -> bytes:
+    """A vocabulary of empty words."""
+    key = b"tokenizer.ggml.tokens"
+    head = b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(key)) + key + struct.pack("<IIQ", 9, 8, size // 8)
+    return head + bytes(size // 8 * 8)
+
+
+def _attributes(size: int) -> bytes:
+    """An object of HDF5 with one attribute after the other."""
+    text = struct.pack("<BBHIB", 0x13, 0, 0, 5, 2) + b"\0\0\0" + b"words"
+    length = 9 + 8 + len(text)
+
+    def attribute(number: int) -> bytes:
+        return struct.pack("<BHBBBHHHB", 12, length, 0, 3, 0, 8, 8, 4, 0) + b"%07d\0" % number + text
+
+    messages = b"".join(map(attribute, range(size // (length + 4))))
+    first = struct.pack("<BHBQQ", 16, 16, 0, 48 + 6 + 4 + 20 + 4, len(messages) + 8)
+    size = 48 + 6 + 4 + len(first) + 4 + len(messages) + 8
+    superblock = b"\x89HDF\r\n\x1a\n\x03\x08\x08\0" + struct.pack("<4QI", 0, (1 << 64) - 1, size, 48, 0)
+    block = b"OCHK" + messages + bytes(4)
+    return superblock + b"OHDR\x02\x02" + struct.pack("<I", len(first)) + first + bytes(4) + block
+
+
+MODELS: dict[str, Flood] = {
+    "fields of ONNX": _onnx(b"\x10\x00"),
+    "nodes of ONNX": _onnx(b"\x0a\x05\x22\x03Add"),
+    "words of GGUF": _gguf,
+    "attributes of HDF5": _attributes,
 }

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.floods import ARCHIVES, OPCODES, STREAMS, Flood
+from benchmarks.floods import ARCHIVES, MODELS, OPCODES, STREAMS, Flood
 from safepickle.bytecode import machine
 from safepickle.record import Record
 
@@ -27,7 +27,7 @@ MEMORY_PER_BYTE = 5.0
 LEAST_SECONDS = 0.05
 """What a scan that takes less than this costs is mostly not a matter of its size."""
 
-ALL = STREAMS | {f"opcode {name}": flood for name, flood in OPCODES.items()} | ARCHIVES
+ALL = STREAMS | {f"opcode {name}": flood for name, flood in OPCODES.items()} | ARCHIVES | MODELS
 """Every flood by name."""
 
 # Runs in a process of its own, since what is measured is its peak; the first scan loads the model and warms up.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from struct import unpack
 
+from .survey import Spent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +23,7 @@ _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _MANY = 8, 9
 _VERSIONS = (2, 3)
 _HEADER = 24
-_MOST_KEYS = 65_536
-_MOST_TEXTS = 4_000_000
+_TEXTS_UNTIMED = 1024
 _LONGEST = 1 << 20
 
 
@@ -38,31 +39,34 @@ def read(source: Source, place: Place, survey: Survey) -> None:
     from . import jinja_template
 
     try:
-        for key, begin, end in _texts(source):
-            if key.startswith(_TEMPLATE) and survey.take_member(place) and not survey.overdue(place):
+        for key, begin, end in _templates(source, place, survey):
+            if survey.take_member(place):
                 if end - begin > _LONGEST:
                     raise _Damaged(f"a template of {end - begin:,} bytes")
                 text = source.read(begin, end - begin).decode("utf-8", "replace")
                 inside = (*place, ("jinja-template", key.decode("utf-8", "backslashreplace")))
                 jinja_template.read(text, inside, survey, alone=True)
+    except Spent:
+        pass
     except _Damaged as error:
         survey.fail("gguf-damaged", place, 0, str(error))
 
 
-def _texts(source: Source) -> Iterator[tuple[bytes, int, int]]:
-    """Values that are texts: their key, where they begin and end.
+def _templates(source: Source, place: Place, survey: Survey) -> Iterator[tuple[bytes, int, int]]:
+    """Texts that are templates: their key, where they begin and end.
 
     Raises
     ------
     _Damaged
-        Where a value reaches over the end of the file, or there are more than are read.
+        Where a value reaches over the end of the file.
+    Spent
+        When the time is up.
     """
     version, _tensors, keys = unpack("<IQQ", source.read(4, _HEADER - 4).ljust(_HEADER - 4, b"\0"))
     if version not in _VERSIONS:
         raise _Damaged(f"version {version} is not read")
-    if keys > _MOST_KEYS:
-        raise _Damaged(f"{keys:,} keys")
-    position, left = _HEADER, _MOST_TEXTS
+    position = _HEADER
+    untimed = 0
     for _ in range(keys):
         begin, position = _text(source, position)
         key = source.read(begin, min(position - begin, 256))
@@ -72,17 +76,18 @@ def _texts(source: Source) -> Iterator[tuple[bytes, int, int]]:
         if kind == _MANY:
             kind, count = _number(source, position, 4), _number(source, position + 4, 8)
             position += 12
-        if kind == _TEXT:
-            left -= count
-            if left < 0:
-                raise _Damaged(f"more than {_MOST_TEXTS:,} texts")
-            for _ in range(count):
-                begin, position = _text(source, position)
-                yield key, begin, position
-        elif kind in _SIZES:
+        if kind in _SIZES:
             position += count * _SIZES[kind]
-        else:
+        elif kind != _TEXT:
             raise _Damaged(f"a value of an unknown type {kind}")
+        for _ in range(count if kind == _TEXT else 1):
+            untimed = (untimed + 1) % _TEXTS_UNTIMED
+            if not untimed and survey.overdue(place):
+                raise Spent
+            if kind == _TEXT:
+                begin, position = _text(source, position)
+                if key.startswith(_TEMPLATE):
+                    yield key, begin, position
     if position > source.size:
         raise _Damaged("a value reaches over the end of the file")
 

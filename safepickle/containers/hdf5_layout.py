@@ -6,6 +6,7 @@ Source: HDF5 File Format Specification 3.0, sections II and IV.A.
 from __future__ import annotations
 
 from ..record import Record
+from .survey import Spent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ _LARGEST_READ = 1 << 22
 
 class Damaged(ValueError):
     """The bytes are not what the format asks for, or of a version or kind that is not read; the text says which."""
-
-
-class Spent(Exception):
-    """A budget ran out; the survey knows."""
 
 
 class Fields:
@@ -236,6 +233,9 @@ class Layout:
             try:
                 for message in self._in_block(start, size, header):
                     (continuations if message.kind == CONTINUATION else found).append(message)
+                    if len(found) > self._survey.limits.members:
+                        self._survey.fail("budget:members", self._place, 0, "too many messages of one object")
+                        return
             except Damaged as error:
                 damage = damage or error
             for message in continuations:

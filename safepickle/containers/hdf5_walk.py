@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from . import hdf5_layout as kinds
 from .hdf5_index import Collections, FractalHeap, Tree, symbols
-from .hdf5_layout import Damaged, Fields, Layout, Spent
+from .hdf5_layout import Damaged, Fields, Layout
 from .hdf5_storage import PACKED_BYTES, fill_value, filters, first_chunk, stored, unfiltered
 from .hdf5_types import SHORTEST, Types, element_count
 from .hdf5_values import Values
-from .survey import member_name
+from .survey import Spent, member_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

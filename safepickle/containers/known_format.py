@@ -110,7 +110,13 @@ def _is_onnx(head: bytes, source: Source) -> bool:
 
 def sniff(source: Source) -> bool:
     """Magic, or the structure of the first bytes."""
-    return _match(source) is not None
+    return bool(name_of(source))
+
+
+def name_of(source: Source) -> str:
+    """The format of some bytes; empty where it is none of those that are recognised here."""
+    known = _match(source)
+    return known.name if known is not None else ""
 
 
 def needs_all(source: Source) -> bool:

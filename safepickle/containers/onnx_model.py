@@ -9,14 +9,18 @@ library that has to be there, which nobody here can read: such a model is incomp
 from __future__ import annotations
 
 from .program import tell_opened
-from .protobuf import Damaged, Fields, fields, text_of
-from .survey import listed
+from .protobuf import Damaged, Fields
+from .survey import Spent, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from ..bytecode.trace import Place
     from .source import Source
     from .survey import Survey
+
+    Name = TypeVar("Name", str, tuple[str, str])
 
 _STANDARD = frozenset(("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"))
 """Domains of operators that the ONNX specification defines."""
@@ -34,8 +38,8 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "operators": {},
 }
 """Messages that are looked into: number of a field -> the message that it holds."""
-_GRAPH = 7
-_DOMAIN = {"node": 7, "function": 10}
+_NAMES = {"node": (4, 7), "function": (1, 10)}
+"""Fields with the name of an operator, or of the function that it is, and with its domain."""
 _EXTERNAL = ("tensor", 13)
 _KEY, _VALUE = 1, 2
 
@@ -45,9 +49,11 @@ def read(source: Source, place: Place, survey: Survey) -> None:
     if source.partial:
         survey.fail("unsupported-format", place, 0, "only the beginning of the model was unpacked")
         return
-    model = OnnxModel()
+    model = OnnxModel(place, survey)
     try:
         model.read(source)
+    except Spent:
+        pass
     except Damaged as error:
         survey.fail("onnx-damaged", place, 0, str(error))
     if foreign := model.foreign():
@@ -60,25 +66,32 @@ def read(source: Source, place: Place, survey: Survey) -> None:
 def _leads_out(location: str) -> bool:
     """Whether a path, on any system, leaves the folder that it is relative to."""
     parts = location.replace("\\", "/").split("/")
-    return ".." in parts or parts[0] == "" or parts[0].endswith(":")
+    return ".." in parts or parts[0] == "" or parts[0].endswith(":") or parts[0][1:2] == ":"
 
 
 class OnnxModel:
     """What a model names beyond its own bytes.
 
+    Parameters
+    ----------
+    place, survey
+        Where it is, and what is left of the budgets.
+
     Attributes
     ----------
-    domains
-        Of the operators that it uses.
+    used
+        Operators that neither ONNX nor its runtime defines: name and domain.
     own
-        Domains of functions that it defines.
+        Functions that the model defines: name and domain.
     locations
         Files that tensors lie in.
     """
 
-    def __init__(self) -> None:
-        self.domains: set[str] = set()
-        self.own: set[str] = set()
+    def __init__(self, place: Place, survey: Survey) -> None:
+        self._place = place
+        self._survey = survey
+        self.used: set[tuple[str, str]] = set()
+        self.own: set[tuple[str, str]] = set()
         self.locations: set[str] = set()
 
     def read(self, source: Source) -> None:
@@ -87,28 +100,34 @@ class OnnxModel:
         Raises
         ------
         Damaged
-            Where it is no message, has no graph, or has more fields than are read.
+            Where it is no message, or has no graph.
+        Spent
+            When the time is up, or there are more names than members that may be opened.
         """
-        if all(number != _GRAPH for number, _, _ in fields(source, 0, source.size)):
-            raise Damaged("a model without a graph")
-        read = Fields(source)
-        for message, number, begin, stop in read.walk(_MESSAGES, "model", source.size):
-            if number == _DOMAIN.get(message):
-                (self.domains if message == "node" else self.own).add(text_of(source, begin, stop))
+        read = Fields(source, self._place, self._survey)
+        graph = False
+        for message, number, begin, stop in read.walk(_MESSAGES, "model"):
+            inner = _MESSAGES[message].get(number, "")
+            graph = graph or inner == "graph"
+            if inner in _NAMES and begin < stop:
+                name, domain = read.texts(begin, stop, *_NAMES[inner])
+                if inner == "function":
+                    self._remember(self.own, (name, domain))
+                elif domain not in _STANDARD and not f"{domain}.".startswith(_RUNTIME + "."):
+                    self._remember(self.used, (name, domain))
             elif (message, number) == _EXTERNAL:
-                self._external(read, source, begin, stop)
+                key, location = read.texts(begin, stop, _KEY, _VALUE)
+                if key == "location":
+                    self._remember(self.locations, location)
+        if not graph:
+            raise Damaged("a model without a graph")
 
     def foreign(self) -> list[str]:
         """Domains of operators that neither ONNX, its runtime nor the model itself defines."""
-        known = _STANDARD | self.own
-        return sorted(name for name in self.domains - known if not f"{name}.".startswith(_RUNTIME + "."))
+        return sorted({domain for _name, domain in self.used - self.own})
 
-    def _external(self, read: Fields, source: Source, start: int, end: int) -> None:
-        key = value = ""
-        for number, begin, stop in read.spans(start, end):
-            if number == _KEY:
-                key = text_of(source, begin, stop)
-            elif number == _VALUE:
-                value = text_of(source, begin, stop)
-        if key == "location":
-            self.locations.add(value)
+    def _remember(self, known: set[Name], name: Name) -> None:
+        if name not in known:
+            if not self._survey.take_member(self._place):
+                raise Spent
+            known.add(name)

@@ -5,16 +5,23 @@ See https://protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
+from .survey import Spent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..bytecode.trace import Place
     from .source import Source
+    from .survey import Survey
 
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-_MOST_VARINT = 10
+_MOST_KEY, _MOST_VARINT = 5, 10
+"""Bytes of a key and of a number."""
+_LARGEST_KEY = (1 << 32) - 1
+"""Of larger ones some parsers see the lower bits alone."""
 _LONGEST_TEXT = 4096
-_MOST_FIELDS = 4_000_000
+_FIELDS_UNTIMED = 1024
 _DEEPEST = 1000
 """Levels of messages that are read; the parsers of Protocol Buffers refuse more than a hundred."""
 
@@ -38,39 +45,47 @@ def fields(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int
     """
     position = start
     while position < end:
-        key, position = _varint(source, position, end)
+        head = source.read(position, min(_MOST_KEY + _MOST_VARINT, end - position))
+        key, at = head[0], 1
+        if key >= 0x80:
+            key, at = _varint(head, 0, _MOST_KEY, position)
         number, kind = key >> 3, key & 7
-        if number == 0:
-            raise Damaged(f"a field without a number at byte {position}")
+        if number == 0 or key > _LARGEST_KEY:
+            raise Damaged(f"a field of the number {number} at byte {position}")
         if kind == _VARINT:
-            value, position = _varint(source, position, end)
+            value, at = _varint(head, at, _MOST_VARINT, position)
             yield number, value, -1
         elif kind == _BYTES:
-            length, position = _varint(source, position, end)
-            if length > end - position:
+            length, at = _varint(head, at, _MOST_VARINT, position)
+            if length > end - position - at:
                 raise Damaged(f"a field reaches over the end of its message at byte {position}")
-            yield number, position, position + length
-            position += length
+            yield number, position + at, position + at + length
+            at += length
         elif kind in (_FIXED_64, _FIXED_32):
-            position += 8 if kind == _FIXED_64 else 4
-            if position > end:
+            at += 8 if kind == _FIXED_64 else 4
+            if at > end - position:
                 raise Damaged("a number reaches over the end of its message")
         else:
             raise Damaged(f"a field of no known kind at byte {position}")
+        position += at
 
 
 class Fields:
-    """Fields of the messages in one source, of which only so many are read.
+    """Fields of the messages in one source, read as long as there is time.
 
     Parameters
     ----------
     source
-        Where the messages are.
+        The outermost message.
+    place, survey
+        Where it is, and who knows the time.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, place: Place, survey: Survey) -> None:
         self._source = source
-        self._left = _MOST_FIELDS
+        self._place = place
+        self._survey = survey
+        self._count = 0
 
     def spans(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Fields of the message in ``[start, end)`` that hold bytes: number, where these begin and end.
@@ -78,26 +93,40 @@ class Fields:
         Raises
         ------
         Damaged
-            Where it is no message, or there were more fields than are read.
+            Where it is no message.
+        Spent
+            When the time is up.
         """
         for number, begin, stop in fields(self._source, start, end):
-            self._left -= 1
-            if self._left < 0:
-                raise Damaged(f"more than {_MOST_FIELDS:,} fields")
+            self._count += 1
+            if self._count % _FIELDS_UNTIMED == 0 and self._survey.overdue(self._place):
+                raise Spent
             if stop >= 0:
                 yield number, begin, stop
 
-    def walk(
-        self, messages: Mapping[str, Mapping[int, str]], outermost: str, end: int
-    ) -> Iterator[tuple[str, int, int, int]]:
-        """Fields that hold bytes, of a message that ends at `end` and of those within it, in the order of the file.
+    def texts(self, start: int, end: int, *numbers: int) -> list[str]:
+        """What fields of a message say, each of them the last of its number; empty where there is none.
+
+        Raises
+        ------
+        Damaged, Spent
+            As of :meth:`spans`, and when a text is longer than any name or path.
+        """
+        found = dict.fromkeys(numbers, "")
+        for number, begin, stop in self.spans(start, end):
+            if number in found:
+                found[number] = text_of(self._source, begin, stop)
+        return list(found.values())
+
+    def walk(self, messages: Mapping[str, Mapping[int, str]], outermost: str) -> Iterator[tuple[str, int, int, int]]:
+        """Fields that hold bytes, of the outermost message and of those within it, in the order of the file.
 
         Parameters
         ----------
         messages
             By message, number of a field -> the message that it holds. Others are not looked into.
         outermost
-            The message.
+            Which of these it is.
 
         Yields
         ------
@@ -106,10 +135,10 @@ class Fields:
 
         Raises
         ------
-        Damaged
+        Damaged, Spent
             As of :meth:`spans`, and when the messages are too deep.
         """
-        open_ = [(outermost, self.spans(0, end))]
+        open_ = [(outermost, self.spans(0, self._source.size))]
         while open_:
             message, spans = open_[-1]
             number, begin, stop = next(spans, (0, 0, 0))
@@ -118,10 +147,15 @@ class Fields:
                 continue
             yield message, number, begin, stop
             inner = messages[message].get(number)
-            if inner is not None:
+            if inner is not None and begin < stop:
                 if len(open_) >= _DEEPEST:
                     raise Damaged(f"more than {_DEEPEST:,} levels")
                 open_.append((inner, self.spans(begin, stop)))
+
+
+def is_text(begin: int, stop: int) -> bool:
+    """Whether a field is as long as a name or a path may be."""
+    return stop - begin <= _LONGEST_TEXT
 
 
 def text_of(source: Source, begin: int, stop: int) -> str:
@@ -132,18 +166,20 @@ def text_of(source: Source, begin: int, stop: int) -> str:
     Damaged
         When it is longer than any name or path.
     """
-    if stop - begin > _LONGEST_TEXT:
+    if not is_text(begin, stop):
         raise Damaged(f"a name of {stop - begin:,} bytes")
     return source.read(begin, stop - begin).decode("utf-8", "backslashreplace")
 
 
-def _varint(source: Source, position: int, end: int) -> tuple[int, int]:
-    """A number and where it ends."""
+def _varint(head: bytes, at: int, most: int, position: int) -> tuple[int, int]:
+    """A number of at most so many bytes within the first ones of a field, and where it ends."""
     value = shift = 0
-    for byte in source.read(position, min(_MOST_VARINT, end - position)):
+    if at < len(head) and head[at] < 0x80:
+        return head[at], at + 1
+    for byte in head[at : at + most]:
         value |= (byte & 0x7F) << shift
-        position += 1
+        at += 1
         if byte < 0x80:
-            return value, position
+            return value, at
         shift += 7
     raise Damaged(f"a number that does not end at byte {position}")

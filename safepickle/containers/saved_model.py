@@ -8,7 +8,8 @@ adds some does, is not known here, so that the model stays incomplete. See ``sav
 from __future__ import annotations
 
 from .program import tell_opened
-from .protobuf import Damaged, Fields, text_of
+from .protobuf import Damaged, Fields, is_text, text_of
+from .survey import Spent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +43,11 @@ def read(source: Source, place: Place, survey: Survey) -> None:
     survey.fail("unsupported-format", place, 0, "which operators a graph may have is not known")
     if source.partial:
         return
-    graph = SavedModel()
+    graph = SavedModel(place, survey)
     try:
         graph.read(source)
+    except Spent:
+        pass
     except Damaged as error:
         survey.fail("saved-model-damaged", place, 0, str(error))
     for name in sorted(graph.python):
@@ -57,6 +60,11 @@ def read(source: Source, place: Place, survey: Survey) -> None:
 class SavedModel:
     """Operators of a graph, and of the functions in it, that reach beyond it.
 
+    Parameters
+    ----------
+    place, survey
+        Where it is, and what is left of the budgets.
+
     Attributes
     ----------
     opened
@@ -67,7 +75,9 @@ class SavedModel:
         Operators that call Python.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place, survey: Survey) -> None:
+        self._place = place
+        self._survey = survey
         self.opened: list[tuple[str, str]] = []
         self.texts: dict[str, str] = {}
         self.python: set[str] = set()
@@ -78,10 +88,12 @@ class SavedModel:
         Raises
         ------
         Damaged
-            Where it is no message, or has more fields than are read.
+            Where it is no message.
+        Spent
+            When the time is up, or it has more texts and operators on files than members that may be opened.
         """
-        read = Fields(source)
-        for message, number, begin, stop in read.walk(_MESSAGES, "model", source.size):
+        read = Fields(source, self._place, self._survey)
+        for message, number, begin, stop in read.walk(_MESSAGES, "model"):
             if (message, number) in _NODES:
                 self._node(read, source, begin, stop)
 
@@ -95,14 +107,21 @@ class SavedModel:
             elif number == _INPUT:
                 given = given or text_of(source, begin, stop).partition(":")[0]
         if operator in _FILES:
+            self._take()
             self.opened.append((operator, given))
         elif operator in _PYTHON:
             self.python.add(operator)
         elif operator == "Const":
             for begin, stop in _inner(read, start, end, _ATTRIBUTE):
                 for first in _inner(read, begin, stop, *_TEXT_OF_ATTRIBUTE):
-                    self.texts[name] = text_of(source, *first)
+                    if is_text(*first):
+                        self._take()
+                        self.texts[name] = text_of(source, *first)
                     break
+
+    def _take(self) -> None:
+        if not self._survey.take_member(self._place):
+            raise Spent
 
 
 def _inner(read: Fields, start: int, end: int, *numbers: int) -> Iterator[tuple[int, int]]:

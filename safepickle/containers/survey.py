@@ -42,6 +42,10 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
+class Spent(Exception):
+    """A budget ran out; the survey knows."""
+
+
 class Survey:
     """Findings and remaining budgets of one file; readers write into it, none of its methods raises.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import struct
 import tarfile
 import zipfile
 
@@ -14,6 +13,7 @@ import pytest
 from safepickle.bytecode.trace import FileTrace
 from safepickle.scan import trace_bytes
 
+from .models import safetensors_of
 from .samples import PLAIN_4, kinds, scan, zip_of
 
 NEMO = """\
@@ -61,11 +61,6 @@ def tar_of(text: str) -> bytes:
     return target.getvalue()
 
 
-def safetensors(metadata: dict[str, str]) -> bytes:
-    header = json.dumps({"__metadata__": metadata}).encode()
-    return struct.pack("<Q", len(header)) + header + bytes(16)
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -73,7 +68,7 @@ def safetensors(metadata: dict[str, str]) -> bytes:
         tar_of(HOSTILE),
         zip_of({"model_config.yaml": HOSTILE.encode(), "b": PLAIN_4}, zipfile.ZIP_DEFLATED),
         json.dumps({"model": [{"inner": OBJECT}]}).encode(),
-        safetensors({"config": json.dumps({"encoder": OBJECT})}),
+        safetensors_of({"config": json.dumps({"encoder": OBJECT})}),
     ],
     ids=["YAML", "NeMo", "zip", "JSON", "safetensors"],
 )
@@ -85,7 +80,7 @@ def test_an_ordinary_configuration_is_understood_to_its_end() -> None:
     for data in (
         NEMO.encode(),
         tar_of(NEMO),
-        safetensors({"config": json.dumps({"a": {"_target_": "torch.nn.Linear"}})}),
+        safetensors_of({"config": json.dumps({"a": {"_target_": "torch.nn.Linear"}})}),
     ):
         assert scan(data).complete
     assert {name.rpartition(".")[2] for name in called(trace_bytes(NEMO.encode()))} == {
@@ -117,8 +112,8 @@ def test_a_configuration_that_is_not_understood_is_incomplete(text: str) -> None
 
 
 def test_metadata_that_only_speaks_of_objects_is_incomplete_and_other_metadata_is_not() -> None:
-    assert not scan(safetensors({"note": "see _target_ of it"})).complete
-    assert scan(safetensors({"note": "os.system('x')"})).complete
+    assert not scan(safetensors_of({"note": "see _target_ of it"})).complete
+    assert scan(safetensors_of({"note": "os.system('x')"})).complete
 
 
 def test_changed_configurations_never_fail() -> None:

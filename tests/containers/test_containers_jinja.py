@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import struct
 import sys
 import time
 
@@ -13,6 +12,7 @@ import pytest
 from safepickle.bytecode.trace import FileTrace
 from safepickle.scan import trace_bytes
 
+from .models import gguf_model, gguf_of
 from .samples import PLAIN_4, kinds, scan, zip_of
 
 CHATML = (
@@ -204,40 +204,19 @@ def test_changed_templates_never_fail() -> None:
             scan("".join(changed).encode())
 
 
-def gguf(pairs: list[tuple[str, int, bytes]]) -> bytes:
-    def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value.encode())) + value.encode()
-
-    keys = b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in pairs)
-    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + keys + bytes(64)
-
-
-def gguf_text(value: str) -> bytes:
-    return struct.pack("<Q", len(value.encode())) + value.encode()
-
-
-def of_model(template: str) -> bytes:
-    tokens = struct.pack("<IQ", 8, 3) + b"".join(gguf_text(token) for token in ("a", "{{ b }}", ""))
-    return gguf([
-        ("general.architecture", 8, gguf_text("llama")), ("llama.block_count", 4, struct.pack("<I", 2)),
-        ("tokenizer.ggml.tokens", 9, tokens), ("tokenizer.ggml.scores", 9, struct.pack("<IQ3f", 6, 3, 0, 1, 2)),
-        ("tokenizer.chat_template", 8, gguf_text(template)), ("general.quantized", 7, b"\1"),
-    ])  # fmt: skip
-
-
 def test_the_chat_template_of_a_gguf_model_is_read_and_the_model_is_complete() -> None:
-    contents = scan(of_model(CHATML))
+    contents = scan(gguf_model(CHATML))
     assert (contents.container, contents.complete, contents.oddities) == ("gguf", True, ())
-    trace = trace_bytes(of_model(POPEN))
+    trace = trace_bytes(gguf_model(POPEN))
     assert any(name.endswith("os.popen") for name in called(trace))
     assert trace.streams[0].place == (("gguf", ""), ("jinja-template", "tokenizer.chat_template"), ("jinja", ""))
 
 
 def test_a_cut_or_changed_gguf_model_is_incomplete_or_read_and_never_fails() -> None:
-    data = of_model(POPEN)
+    data = gguf_model(POPEN)
     for length in range(4, len(data) - 64):
         assert not scan(data[:length]).complete, length
-    assert not scan(gguf([("a", 77, b"")])).complete
+    assert not scan(gguf_of([("a", 77, b"")])).complete
     rng = random.Random(9)
     for _ in range(500):
         changed = bytearray(data)

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from safepickle.scan import trace_bytes
 
+from .models import field, onnx_node, onnx_of
 from .samples import scan, zip_of
 
 VALUE = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
@@ -63,7 +64,7 @@ def test_an_ordinary_model_is_complete_and_does_nothing(data: bytes) -> None:
     assert scan(data).container == "onnx"
 
 
-@pytest.mark.parametrize("location", ["../../etc/shadow", "/etc/shadow", "..\\up", "C:\\Users\\x", "a/../../b"])
+@pytest.mark.parametrize("location", ["../../etc/shadow", "/etc/shadow", "..\\up", "C:\\Users\\x", "C:x", "a/../../b"])
 def test_data_outside_of_the_folder_is_a_file_that_loading_opens(location: str) -> None:
     assert opened(model(tensors=(external(location),))) == [(location, 1)]
 
@@ -87,6 +88,12 @@ def test_operators_of_a_foreign_domain_leave_the_model_incomplete() -> None:
     assert not scan(model(helper.make_node("X", ["x"], ["y"], domain="com.microsofty"))).complete
 
 
+def test_a_function_defines_the_operator_of_its_name_and_no_other_of_its_domain() -> None:
+    function = field(25, field(1, "F"), field(10, "own"))
+    assert scan(onnx_of(onnx_node("F", "own"), more=function)).complete
+    assert not scan(onnx_of(onnx_node("F", "own"), onnx_node("G", "own"), more=function)).complete
+
+
 def test_a_cut_or_changed_model_is_incomplete_or_read_and_never_fails() -> None:
     data = model(CONDITION, tensors=(external("../w"),))
     end = data.rindex(b"b\x0f\n\x01x")
@@ -104,13 +111,7 @@ def test_messages_too_deep_within_others_are_incomplete_and_many_beside_each_oth
     deep = b""
     for _ in range(3000):
         for number in (6, 5, 1):  # a graph in an attribute of a node
-            deep = bytes([number << 3 | 2]) + _length(deep) + deep
+            deep = field(number, deep)
     for graph, complete in ((deep, False), (b"\x0a\x00" * 400_000, True)):
-        contents = scan(b"\x08\x08\x12\x01p\x3a" + _length(graph) + graph)
+        contents = scan(onnx_of(graph))
         assert (contents.container, contents.complete) == ("onnx", complete)
-
-
-def _length(data: bytes) -> bytes:
-    size = len(data)
-    groups = [size >> shift & 0x7F for shift in range(0, max(size.bit_length(), 1), 7)]
-    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])

@@ -8,7 +8,7 @@ from time import process_time
 
 from safepickle.bytecode.region import Budget, trace_region
 from safepickle.bytecode.trace import FileTrace
-from safepickle.containers import READERS
+from safepickle.containers import READERS, known_format, text
 from safepickle.containers.source import Source
 from safepickle.limits import Limits
 from safepickle.scan import trace_data
@@ -23,8 +23,26 @@ KILOBYTES = 300_000
 """By which one process may grow over all inputs."""
 
 
+_SAID: dict[str, tuple[bytes, ...]] = {
+    "jinja": (b"{{", b"{%"), "hydra": (b"_target_",), "keras": (b'"class_name"',), "skops": (b'"__loader__"',),
+}  # fmt: skip
+"""Targets that are texts which say something."""
+
+
 class Broken(AssertionError):
     """A law does not hold."""
+
+
+def concerns(target: str, data: bytes) -> bool:
+    """Whether bytes are any that a target is about."""
+    source = Source(data, 0, len(data), alone=True)
+    if target in READERS:
+        return READERS[target].sniff(source)
+    if target in _SAID:
+        return any(mark in data for mark in _SAID[target])
+    if target == "text":
+        return text.is_text(source)
+    return target in ("all", "machine") or known_format.name_of(source) == target
 
 
 def law_of(target: str) -> Callable[[bytes], int]:
@@ -32,7 +50,7 @@ def law_of(target: str) -> Callable[[bytes], int]:
     first: list[int] = []
 
     def check(data: bytes) -> int:
-        if target in READERS and not READERS[target].sniff(Source(data, 0, len(data), alone=True)):
+        if not concerns(target, data):
             return -1
         began = process_time()
         if target == "machine":

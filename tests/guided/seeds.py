@@ -8,6 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.containers.hdf5 import OBJECTS, TEXTS, VERSIONS, hdf5_of
+from tests.containers.models import (
+    field,
+    gguf_model,
+    node,
+    onnx_external,
+    onnx_node,
+    onnx_of,
+    safetensors_of,
+    saved_model,
+    tflite_of,
+)
 from tests.containers.samples import (
     CALLING_0,
     CALLING_2,
@@ -48,6 +59,40 @@ STREAMS = (
     b"\x80\x03C" + bytes([len(CALLING_2)]) + CALLING_2 + b".",
     b"cpickle\nloads\n(S'" + base64.b64encode(CALLING_0) + b"'\ntR.",
     PLAIN_4 + b"junk" + CALLING_0,
+)
+
+TEMPLATES = (
+    "{% for m in messages %}{{ '<|' ~ m['role'] + '|>' }}{{ m.content | trim }}{% endfor %}",
+    "{% macro f(a, b='__class__') %}{{ a[b] }}{{ varargs }}{% endmacro %}{% call(x) f(1, b=y) %}{{ x }}{% endcall %}",
+    "{% set n = namespace(a=1) %}{% set n.a, b = ['__in' ~ 'it__', x.__globals__] %}{{ x|attr(n.a)|join('a') }}",
+    "{% set k %}__a__{% endset %}{% with b = k %}{{ (x|map(attribute=b)|list)[0]['os'].f('a') if b }}{% endwith %}",
+    "{{ x['%sa%s'|format('__', u)]() }}{% include 'x' %}{% filter upper %}a{% endfilter %}{{ dict(a=1)|first }}",
+)
+NEMO = b"""a: &x 1
+model:
+  - _target_: torch.nn.Linear  # a
+    size: 4
+    'b': "c"
+  -
+    _target_: 'os.path.join'
+"""
+HYDRA = '{"a": [{"_target_": "os.path.join", "_args_": ["b", {"_target_": "c.d", "_partial_": true, "e": 1.5}]}]}'
+KERAS = b"""{"module": "keras", "class_name": "Sequential", "config": {"layers": [
+{"class_name": "Lambda", "config": {"function": ["4wAA", null], "function_type": "lambda"}},
+{"module": "a", "class_name": "function", "config": "b"}, {"class_name": "__lambda__", "config": {"code": "4wAA"}}]}}"""
+SKOPS = b"""{"__class__": "partial", "__module__": "functools", "__loader__": "PartialNode", "content": {"func":
+{"__class__": "join", "__module__": "os.path", "__loader__": "FunctionNode"}, "args": {"__class__": "tuple",
+"__module__": "builtins", "__loader__": "TupleNode", "content": [{"__class__": "str", "__module__": "builtins",
+"__loader__": "JsonNode", "content": "1"}]}}}"""
+ONNX = (
+    onnx_of(onnx_external("../w"), onnx_node("Relu")),
+    onnx_of(onnx_node("F", "own"), more=field(25, field(1, "F"), field(10, "own"), field(7, field(7, "own")))),
+    onnx_of(onnx_node("If", "", field(5, field(6, onnx_external("a/b"), onnx_node("X", "other"))))),
+)
+GRAPH = (
+    node("path", "Const", text="a.txt"),
+    node("o", "WriteFile", "path", "data"),
+    node("f", "PyFunc", "x"),
 )
 
 TORCH = {"archive/data.pkl": CALLING_4, "archive/data/0": bytes(50), "archive/version": b"3\n"}
@@ -93,6 +138,16 @@ FILES: dict[str, Callable[[], list[bytes]]] = {
         b'{"a": {"b": "%s"}, "c": ["d\\"e"]}' % base64.b64encode(CALLING_4),
         b'["\\u0067ASV", {"_target_": "x"}]',
     ],
+    "keras": lambda: [KERAS],
+    "skops": lambda: [SKOPS],
+    "hydra": lambda: [NEMO, HYDRA.encode()],
+    "jinja": lambda: [text.encode() for text in TEMPLATES],
+    "text": lambda: [TEXT, NEMO, b"a: !!python/name:b\n", b"\xff\xfea\0", *(text.encode() for text in TEMPLATES)],
+    "onnx": lambda: list(ONNX),
+    "saved-model": lambda: [saved_model(GRAPH), saved_model(GRAPH[1:], GRAPH[:1])],
+    "tflite": lambda: [tflite_of(), tflite_of("One", "Two")],
+    "gguf": lambda: [gguf_model(text) for text in TEMPLATES[:2]],
+    "safetensors": lambda: [safetensors_of({"a": "b"}), safetensors_of({"config": HYDRA})],
     "known": lambda: [PNG, struct.pack("<Q", 2) + b"{}", b"\x08\x08\x12\x07pytorch", TEXT],
     "hdf5": lambda: [
         data
@@ -108,7 +163,7 @@ FILES: dict[str, Callable[[], list[bytes]]] = {
     "zf": lambda: [zf_of(CALLING_4)],
     **{codec: lambda pack=pack: [pack(CALLING_4), pack(PLAIN_4) * 2] for codec, pack in PACKERS.items()},
 }
-"""Files by the reader that accepts them."""
+"""Files by the reader that accepts them, or by what is read in them."""
 
 
 def seeds(target: str) -> list[bytes]:
