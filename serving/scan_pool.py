@@ -20,6 +20,8 @@ from .settings import Settings
 logger = logging.getLogger("safepickle.serving")
 
 RESTART_DELAY = 1.0
+RETRY_DELAY = 0.1
+"""What ends one process may be ending others, which are not to be taken for alive."""
 TEND_INTERVAL = 0.5
 
 
@@ -122,6 +124,7 @@ class ScanPool:
                 logger.warning("scan of %s crashed, attempt %d: %s", spool.sha256, attempt, error)
                 if attempt == 2:
                     raise
+                await asyncio.sleep(RETRY_DELAY)
             except BaseException:
                 self._lose(process)
                 raise

@@ -29,8 +29,8 @@ MODEL = ModelInfo("1", "tests", "", "2", 3, (), {})
 
 @asynccontextmanager
 async def pool_of(folder: Path, **settings: Any) -> AsyncIterator[ScanPool]:
-    """A pool with one process and a model that knows hostile files."""
-    pool = ScanPool(Settings(scan_processes=1, **settings))
+    """A pool with one process, unless it is told otherwise, and a model that knows hostile files."""
+    pool = ScanPool(Settings(**{"scan_processes": 1, **settings}))
     try:
         await pool.exchange(source(folder, blind=False))
         yield pool
@@ -42,8 +42,8 @@ def source(folder: Path, *, blind: bool) -> ModelSource:
     return ModelSource("tests", "1", build_bundle(folder / f"copy-{blind}" / "bundle", blind=blind), "")
 
 
-def child() -> psutil.Process:
-    return next(one for one in psutil.Process().children() if '"serving.scan_process"' in one.cmdline())
+def children() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if '"serving.scan_process"' in one.cmdline()]
 
 
 async def spooled(data: bytes) -> Spool:
@@ -56,7 +56,7 @@ def test_content_that_came_before_needs_no_process_and_gets_its_own_name(tmp_pat
     async def scan() -> list[Scanned]:
         async with pool_of(tmp_path) as pool:
             first = await pool.scan("first", await spooled(HOSTILE))
-            hanging = child()
+            (hanging,) = children()
             hanging.send_signal(signal.SIGSTOP)
             try:
                 again = await asyncio.wait_for(pool.scan("again", await spooled(HOSTILE)), 5)
@@ -79,6 +79,21 @@ def test_another_model_scans_what_the_one_before_knew(tmp_path: Path) -> None:
             return [scanned[0]["file"]["verdict"] for scanned in (before, after)]
 
     assert asyncio.run(scan()) == ["malicious", "benign"]
+
+
+def test_no_file_is_blamed_when_all_processes_die_at_once(tmp_path: Path) -> None:
+    async def scan() -> Scanned:
+        async with pool_of(tmp_path, scan_processes=3) as pool:
+            victims = children()
+            for process in victims:
+                process.send_signal(signal.SIGSTOP)
+            scanning = asyncio.create_task(pool.scan("x", await spooled(HOSTILE)))
+            await asyncio.sleep(0.1)
+            for process in victims:
+                process.kill()
+            return await scanning
+
+    assert asyncio.run(scan())[0]["file"]["verdict"] == "malicious"
 
 
 def answer(**changes: Any) -> Scanned:
@@ -114,7 +129,7 @@ def test_a_process_that_dies_within_a_group_costs_none_of_its_files(tmp_path: Pa
         async with pool_of(tmp_path, known_answers=0) as pool:
             files = [(str(number), await spooled(benign(number))) for number in range(5)]
             files.append(("hostile", await spooled(HOSTILE)))
-            dying = child()
+            (dying,) = children()
             dying.send_signal(signal.SIGSTOP)
             group = asyncio.create_task(pool.scan_group(files, "never", done.update))
             await asyncio.sleep(0.1)
@@ -133,7 +148,7 @@ def test_a_group_that_takes_too_long_is_scanned_file_by_file(tmp_path: Path) -> 
     async def scan() -> dict[int, Scanned | Exception]:
         done: dict[int, Scanned | Exception] = {}
         async with pool_of(tmp_path, known_answers=0, scan_timeout=2.5) as pool:
-            child().send_signal(signal.SIGSTOP)
+            children()[0].send_signal(signal.SIGSTOP)
             await pool.scan_group([("a", await spooled(BENIGN)), ("b", await spooled(HOSTILE))], "never", done.update)
         return done
 
