@@ -6,8 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("yaml", reason="the pipelines are not installed")
+from distributed import LocalCluster
 
 from pipelines.capabilities.__main__ import worlds
 from pipelines.capabilities.analysis import read_summary, summarise
@@ -93,6 +92,22 @@ def test_a_package_is_analysed_once_and_again_only_when_its_version_changes(
     summarise([first, Source("kit", "1.1", 0, folder)], manifest)
     assert "analysed kit 1.1 (1 of 1)" in capsys.readouterr().err
     assert list(read_summary(first).modules) == ["kit"]
+
+
+def test_a_cluster_makes_the_same_summaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = []
+    for number in range(3):
+        folder = tmp_path / f"kit{number}"
+        folder.mkdir()
+        (folder / "kit.py").write_text(f"import os\ndef run{number}(x):\n    return os.system(x)\n", encoding="utf-8")
+        sources.append(Source("kit", f"{number}.0", 0, folder))
+    made = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        for address in (None, cluster.scheduler_address):
+            monkeypatch.setattr("pipelines.capabilities.analysis.SUMMARIES", tmp_path / f"summaries-{address is None}")
+            summarise(sources, Manifest(1, 100, address, (), (), ()))
+            made.append([read_summary(source).to_json() for source in sources])
+    assert made[0] == made[1]
 
 
 def test_packages_are_linked_with_what_they_import_as_far_as_there_is_room() -> None:
