@@ -33,7 +33,7 @@ class HydraConfig(JsonProgram):
     @classmethod
     def holds(cls, found: Any) -> bool:
         """Objects are looked for within others that are none."""
-        return isinstance(found, dict)
+        return isinstance(found, (dict, list))
 
     def build(self, node: Any, depth: int) -> None:
         """Push what becomes of one value."""
@@ -42,7 +42,7 @@ class HydraConfig(JsonProgram):
             return
         target = node["_target_"]
         module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-        if not module or not name:
+        if not module or not name or not module.replace(".", "").isidentifier() or not name.isidentifier():
             raise Unreadable("an object names nothing that can be imported")
         partial = node.get("_partial_") in (True, "true", "True")
         if partial:
@@ -65,7 +65,7 @@ def read_yaml(source: Source, place: Place, survey: Survey) -> bool:
     data = source.read(0, source.size)
     if source.partial or not fits(data) or data.count(b"\n") > _MOST_LINES:
         return False
-    objects = _objects(data.decode("utf-8", "replace").splitlines())
+    objects = _objects(data.decode("utf-8", "replace").removeprefix("\ufeff").splitlines())
     if sum("_target_" in found for found in objects) < data.count(MARK):
         return False
     return add(HydraConfig, {"objects": objects}, place, survey)
@@ -79,9 +79,9 @@ def _objects(lines: list[str]) -> list[dict[str, Any]]:
         text = line.lstrip(" ")
         indent = len(line) - len(text)
         begins = text.startswith("- ")
-        if begins:
-            inner = text[2:].lstrip(" ")
-            indent, text = len(line) - len(inner), inner
+        while text.startswith("- "):
+            text = text[2:].lstrip(" ")
+            indent = len(line) - len(text)
         key, colon, value = text.partition(":")
         if not text or text.startswith("#") or not colon or (value and value[0] != " "):
             continue
@@ -97,10 +97,10 @@ def _objects(lines: list[str]) -> list[dict[str, Any]]:
 def _scalar(text: str) -> Any:
     """A plain or quoted value; a number as a number, what is not read as nothing."""
     text = text.strip()
-    if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
+    if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0] and "\\" not in text:
         return text[1:-1]
-    text = text.partition(" #")[0].rstrip()
-    if not text or text[0] in _REST or text in ("null", "~"):
+    text = text.replace("\t#", " #").partition(" #")[0].rstrip()
+    if not text or text[0] in _REST or text in ("null", "~") or (text[0] in _QUOTES and text[-1] != text[0]):
         return None
     try:
         return int(text) if len(text) < 20 else text

@@ -44,7 +44,8 @@ class Reader(Record):
 
 
 _SKIPPABLE = bytes(range(0x50, 0x60))
-_TEXT_MARKS = (b"{{", b"{%", b"_target_")
+_TEXT_MARKS = (b"{{", b"{%", b"_target_", b"\\x", b"\\u00", b"\\U0000", b"\\\n")
+"""What text may be more than data by: marks of programs, and escapes that may hide these."""
 _TEXT_HEAD = 512
 _TEXT_BYTES = 16 << 20
 
@@ -66,7 +67,7 @@ READERS: dict[str, Reader] = {
     "npy": Reader(
         later("numpy_array", "sniff"), later("numpy_array", "read"), b"\x93", later("numpy_array", "needs_all")
     ),
-    "json": Reader(later("text", "is_json"), later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf"),
+    "json": Reader(later("text", "is_json"), later("text", "read_json"), b"{[ \t\r\n\xef\xbb\xbf\0\xff\xfe"),
     "hdf5": Reader(hdf5_file.sniff, hdf5_file.read),
     "known": Reader(known_format.sniff, known_format.read, b"", known_format.needs_all),
 }

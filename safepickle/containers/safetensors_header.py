@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .escapes import resolved
 from .hydra_config import MARK, HydraConfig
 from .json_program import add, fits
 
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
     from .source import Source
     from .survey import Survey
 
+_ESCAPE = b"\\u00"
+"""How JSON may write any part of the mark."""
+
 
 def read(source: Source, place: Place, survey: Survey) -> None:
     """Tell what the configurations build; one that cannot be read leaves the file incomplete."""
     end = min(8 + int.from_bytes(source.read(0, 8), "little"), source.size)
-    if source.find(MARK, 8, end) < 0:
+    if source.find(MARK, 8, end) < 0 and source.find(_ESCAPE, 8, end) < 0:
         return
     header = source.read(8, end - 8)
     try:
@@ -27,7 +31,7 @@ def read(source: Source, place: Place, survey: Survey) -> None:
 
 
 def _read(header: bytes, place: Place, survey: Survey) -> bool:
-    """Whether every text with the mark was a configuration.
+    """Whether every text with the mark was a configuration, and the mark stands nowhere else.
 
     Raises
     ------
@@ -38,8 +42,9 @@ def _read(header: bytes, place: Place, survey: Survey) -> bool:
 
     metadata = loads(header).get("__metadata__")
     texts = [text for text in metadata.values() if isinstance(text, str)] if isinstance(metadata, dict) else []
-    marked = [text for text in texts if MARK.decode() in text]
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    marked = [text for text in encoded if MARK in text or MARK in resolved(text, lambda: survey.overdue(place))]
     for text in marked:
         if not add(HydraConfig, {"metadata": loads(text)}, place, survey):
             return False
-    return bool(marked)
+    return bool(marked) or MARK not in header

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..bytecode.opcodes import CODES
 from . import hydra_config, json_program
 from .base64_text import decode_base64
+from .escapes import resolved
 from .keras_config import KerasConfig
 from .pickle_walk import looks_like_pickle, surely_pickle
 from .skops_schema import SkopsSchema
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 4096
 _BLANKS = b" \t\r\n\xef\xbb\xbf"
+_WIDE = {
+    sign.encode(encoding): encoding
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+    for sign in "\ufeff{[ \t\r\n"
+}
+"""How JSON begins in encodings other than UTF-8, and which that is; the longer ones come first."""
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BASE64 = _ALPHABET + b"-_="
 _SHORTEST = 16
@@ -53,12 +60,14 @@ _PROGRAMS: tuple[tuple[bytes, str, str], ...] = (
 _TEMPLATE, _TEMPLATE_END = (b"{%", b"{{"), (b"%}", b"}}")
 """Marks of a template, and what ends what they begin."""
 _ESCAPED = (b"\\u007b", b"\\u007B")
-"""How JSON may write their first character."""
+"""How JSON may write their first character, and their second one where the first is written so."""
 _HYDRA = b'"_target_"'
+_CONFIGURATIONS = (".yaml", ".yml", ".json")
 _OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {
     b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema, _HYDRA: hydra_config.HydraConfig,
 }  # fmt: skip
 """Programs in JSON that are read, by what stands in them."""
+_MARKS = (*_TEMPLATE, *_OBJECTS, hydra_config.MARK, *(mark for mark, _name, _why in _PROGRAMS))
 
 
 def is_text(source: Source) -> bool:
@@ -76,19 +85,67 @@ def is_text(source: Source) -> bool:
 
 
 def is_json(source: Source) -> bool:
-    """Whether it begins and ends like a JSON object or array."""
-    head = source.read(0, _HEAD_BYTES).lstrip(_BLANKS)
-    if head[:1] not in (b"{", b"["):
+    """Whether it begins and ends like a JSON object or array, in any encoding that JSON may be in."""
+    wide = _wide(source)
+    if not wide and source.read(0, 1) in (b"\0", b"\xff", b"\xfe"):
         return False
-    second = head[1:].lstrip(_BLANKS)[:1]
-    expected = b'"}' if head[:1] == b"{" else b'"{[]-0123456789tfn'
-    if second and second not in [expected[i : i + 1] for i in range(len(expected))]:
+    dropped = _BLANKS + b"\0\xff\xfe" if wide else _BLANKS
+    at = 0
+    first = b""
+    # numbers that look like blanks of 16 or 32 bits may fill gigabytes
+    end = _MARKED_BYTES if wide else source.size
+    while len(first) < 2 and at < end and (part := source.read(at, _HEAD_BYTES)):
+        first += part.translate(None, dropped)[: 2 - len(first)]
+        at += len(part)
+    if first[:1] not in (b"{", b"["):
         return False
-    return source.partial or source.read(source.size - 64, 64).rstrip(_BLANKS + b"\0")[-1:] in (b"}", b"]")
+    expected = b'"}' if first[:1] == b"{" else b'"{[]-0123456789tfnNI'
+    if first[1:] and first[1:] not in [expected[i : i + 1] for i in range(len(expected))]:
+        return False
+    return source.partial or _last(source) in (b"}", b"]")
+
+
+def _last(source: Source) -> bytes:
+    """The last sign of a text, but for blanks and NULs."""
+    at = source.size
+    last = b""
+    while at > 0 and not last:
+        begin = max(0, at - _HEAD_BYTES)
+        last = source.read(begin, at - begin).translate(None, _BLANKS + b"\0")[-1:]
+        at = begin
+    return last
+
+
+def _wide(source: Source) -> str:
+    """The encoding of JSON that is not in UTF-8."""
+    head = source.read(0, 4)
+    return next((encoding for begin, encoding in _WIDE.items() if head.startswith(begin)), "")
+
+
+def _plain(source: Source, place: Place, survey: Survey, json: bool = False) -> Source:
+    """The same text in UTF-8, without escapes of characters that need none where these hide a program."""
+    encoding = _wide(source) if json else ""
+    if source.partial or source.size > _MARKED_BYTES:
+        if encoding:
+            note = survey.fail if source.alone else survey.odd
+            note("unsupported-format", (*place, ("text", "")), 0, f"{encoding} of more than 16 MB is not read")
+        return source
+    if not encoding and source.find(b"\\", 0, source.size) < 0:
+        return source
+    data = source.read(0, source.size)
+    text = data.decode(encoding, "replace").encode("utf-8", "replace") if encoding else data
+    plain = resolved(text, lambda: survey.overdue(place))
+    if plain is data or not (encoding or any(plain.count(mark) > data.count(mark) for mark in _MARKS)):
+        return source
+    if not survey.take_unpacked(len(plain), place):
+        return source
+    kept = survey.keep(plain, place)
+    return Source(kept.data, kept.start, kept.end, source.alone)
 
 
 def read_json(source: Source, place: Place, survey: Survey) -> str:
     """Look into every string that is base64 of something that a reader knows."""
+    source = _plain(source, place, survey, json=True)
     if not source.partial:
         for key, literal in _strings(source, place, survey):
             _read_base64(key, literal, place, survey)
@@ -103,6 +160,7 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
 
 def read_text(source: Source, place: Place, survey: Survey) -> str:
     """Text on its own may be a program of any language, which nobody here reads."""
+    source = _plain(source, place, survey)
     container = _read_programs(source, place, survey)
     if not container or not _is_configuration(source):
         survey.fail("unsupported-format", (*place, ("text", "")), 0, "text may be a program; it is not analysed")
@@ -114,13 +172,13 @@ def _is_configuration(source: Source) -> bool:
     data = source.read(0, min(source.size, _MARKED_BYTES)).lstrip(_BLANKS)
     if data.startswith((*_TEMPLATE, b"{#")):
         return True
-    return all(line[:1] in b" \t\r#-}]" or b":" in line for line in data.split(b"\n"))
+    return all(line[:1] in b" \t\r#-?}]" or b":" in line for line in data.split(b"\n"))
 
 
 def read_member(source: Source, place: Place, survey: Survey) -> None:
     """Templates and configurations among the members of an archive; other text is data there."""
     if is_text(source):
-        _read_programs(source, place, survey)
+        _read_programs(_plain(source, place, survey), place, survey)
 
 
 def _read_programs(source: Source, place: Place, survey: Survey, read: Collection[bytes] = ()) -> str:
@@ -134,6 +192,8 @@ def _read_programs(source: Source, place: Place, survey: Survey, read: Collectio
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
     if _HYDRA not in read and source.find(hydra_config.MARK, 0, limit) >= 0:
         if not hydra_config.read_yaml(source, place, survey):
+            named = place[-1][1].endswith(_CONFIGURATIONS) if place else False
+            note = survey.fail if source.alone or named or _is_configuration(source) else survey.odd
             note("unsupported-format", (*place, ("text", "")), 0, "a configuration names Python callables")
         found = found or "text"
     for mark, name, why in _PROGRAMS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import struct
 import tarfile
 import zipfile
 
@@ -104,11 +105,49 @@ def test_partial_objects_positional_arguments_and_objects_in_objects_are_followe
         "_target_: system",
         "x _target_\n",
         "? _target_\n: a.b",
+        '_target_: "a.\\\n  b"',
+        '_target_: "\\x61.b"',
+        "_target_: !!str a.b",
+        "a: os\n_target_: ${a}.b",
+        "_target_: a.b\n_target_: os.system",
     ],
 )
 def test_a_configuration_that_is_not_understood_is_incomplete(text: str) -> None:
-    contents = scan(text.encode())
-    assert (contents.complete, kinds(contents)) == (False, {"unsupported-format"})
+    for data in (text.encode(), zip_of({"model_config.yaml": text.encode(), "b": PLAIN_4})):
+        contents = scan(data)
+        assert (contents.complete, kinds(contents)) == (False, {"unsupported-format"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\x5ftarget_": os.system\n"_args_": [1]\n',
+        'a:\n  _target_: torch.nn.Linear\nb:\n  "_tar\\\n  get_": os.system\n',
+        "\ufeff_target_: os.system",
+        "_target_: os.system\t# why",
+        "a: 1\n---\n_target_ : 'os.system'",
+        "- - _target_: os.system\n",
+    ],
+)
+def test_a_target_is_read_however_yaml_writes_it(text: str) -> None:
+    for data in (text.encode(), zip_of({"model_config.yaml": text.encode(), "b": PLAIN_4})):
+        assert "os.system" in called(trace_bytes(data))
+        harmless = data.replace(b"target_", b"object_").replace(b"get_", b"got_")
+        assert not called(trace_bytes(harmless))
+
+
+def test_a_program_in_an_archive_that_speaks_of_targets_is_no_configuration() -> None:
+    source = b"import hydra\ndef build(cfg):\n    return {'_target_': cfg.name}\n"
+    assert scan(zip_of({"a.py": source, "b": PLAIN_4})).complete
+
+
+def test_metadata_may_be_written_with_escapes() -> None:
+    for escaped in ("\\u005ftarget_", "_t\\u0061rget_"):
+        inner = json.dumps(OBJECT).replace("_target_", escaped)
+        outer = json.dumps({"__metadata__": {"config": json.dumps(OBJECT)}}).replace("_target_", escaped).encode()
+        for data in (safetensors_of({"config": inner}), struct.pack("<Q", len(outer)) + outer):
+            assert called(trace_bytes(data))["os.system"] == ("echo inert",)
+    assert scan(safetensors_of({"author": "Z\u00fcrich", "note": '{"a": "\\u0062"}'})).complete
 
 
 def test_metadata_that_only_speaks_of_objects_is_incomplete_and_other_metadata_is_not() -> None:

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from safepickle.containers.escapes import resolved
+from safepickle.scan import trace_bytes
 from tests.containers.samples import CALLING_0, CALLING_4, PLAIN_4, TEXT, found, kinds, scan, zip_of
 
 
@@ -71,3 +73,48 @@ def test_unbalanced_and_unended_json_is_read_as_far_as_it_goes() -> None:
     encoded = base64.b64encode(CALLING_4)
     assert found(scan(b'{"a": "' + encoded + b'"]]]]}}}, "b": "' + encoded + b'"}')) == [CALLING_4] * 2
     assert found(scan(b'{"a": "' + encoded + b'", "b": "never ends }')) == [CALLING_4]
+
+
+ENCODED = json.dumps({"a": {":serialized:": base64.b64encode(CALLING_4).decode()}})
+OBJECT = '{"_target_": "os.system", "_args_": ["echo inert"]}'
+HIDDEN = {
+    "an escaped key": OBJECT.replace("_target_", "\\u005ftarget_").encode(),
+    "blanks before": (" \n" * 5000 + OBJECT).encode(),
+    "blanks behind": (OBJECT + "\t\r" * 5000).encode(),
+    "UTF-16": OBJECT.encode("utf-16"),
+    "UTF-16 without a mark": OBJECT.encode("utf-16-be"),
+    "UTF-32": OBJECT.encode("utf-32"),
+    "a byte order mark": OBJECT.encode("utf-8-sig"),
+    "a list": f"[NaN, {OBJECT}]".encode(),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_program_in_json_is_read_however_it_is_written(how: str) -> None:
+    for data in (HIDDEN[how], zip_of({"a.json": HIDDEN[how], "b": PLAIN_4})):
+        trace = trace_bytes(data)
+        assert "os.system" in {call.callee.name for stream in trace.walk() for call in stream.calls}
+        assert trace.complete
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_data_in_json_are_data_however_they_are_written(how: str) -> None:
+    data = HIDDEN[how].replace(b"_\0", b"x\0").replace(b"\0_", b"\0x").replace(b"_", b"x").replace(b"u005f", b"u00fc")
+    contents = scan(data)
+    assert (contents.container, contents.complete, contents.regions) == ("json", True, ())
+
+
+@pytest.mark.parametrize("blanks", [(" " * 9000, ""), ("", " " * 9000)])
+def test_pickles_in_json_are_found_behind_any_number_of_blanks(blanks: tuple[str, str]) -> None:
+    contents = scan(zip_of({"data": (blanks[0] + ENCODED + blanks[1]).encode(), "b": PLAIN_4}))
+    assert CALLING_4 in found(contents)
+
+
+def test_escapes_are_resolved_once_and_quotes_and_backslashes_stay() -> None:
+    for text, expected in (
+        (b"\\x5f\\u0061\\U00000062", b"_ab"),
+        (b"\\\\x5f \\u0022 \\u005c \\x0a \\u00e9 \\u", b"\\\\x5f \\u0022 \\u005c \\x0a \\u00e9 \\u"),
+        (b"a\\\n  b\\x5", b"ab\\x5"),
+        (b"\\\\\\x41 \\u+041", b"\\\\A \\u+041"),
+    ):
+        assert resolved(text, lambda: False) == expected
