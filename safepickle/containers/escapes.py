@@ -25,7 +25,7 @@ def resolved(data: bytes, overdue: Callable[[], bool]) -> bytes:
     """
     if not any(mark in data for mark in _BEGINNINGS):
         return data
-    parts = []
+    parts: list[bytes] = []
     kept = count = 0
     at = data.find(b"\\")
     while at >= 0:

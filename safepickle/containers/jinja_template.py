@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .jinja_values import DEEPEST, UNKNOWN_TEXT, Evaluator, Value, is_expression, item, literal
+from .jinja_values import DEEPEST, GIVEN, UNKNOWN_TEXT, Evaluator, Value, hiding, is_expression, item, literal, rank
 from .program import Program, Unreadable
 
 TYPE_CHECKING = False
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 LONGEST = 128 << 10
 """Characters of a template that is read."""
 _MOST_OPCODES = 256 << 10
+_MOST_PASSES = 8
+"""Over a template, until no variable may stand for more than it did before; most need two."""
 _OTHERS = frozenset(("Include", "Import", "FromImport", "Extends"))
 """Statements that bring other templates in."""
 _ASSIGNMENTS = {
     "AssignBlock": ("target",), "With": ("targets", "values"), "Assign": ("target", "node"), "For": ("target", "iter"),
-    "Macro": ("args",),
+    "Macro": ("args", "defaults"), "CallBlock": ("args", "defaults"),
 }  # fmt: skip
 """Statements that set variables: the fields that say to what."""
 
@@ -50,7 +52,9 @@ def read(text: str, place: Place, survey: Survey, alone: bool) -> None:
         return
     program = JinjaTemplate()
     try:
-        program.statement(_environment().parse(text), 0)
+        parsed = _environment().parse(text)
+        while not program.follow(parsed) and not survey.overdue(place):
+            pass
     except TemplateSyntaxError as error:
         note(
             "unsupported-format",
@@ -104,7 +108,28 @@ class JinjaTemplate(Program):
         self.alone = True
         self._evaluator = Evaluator(self._tell, self._enter)
         self._macros: dict[str, Any] = {}
-        self._entered: set[str] = set()
+        self._passes = 0
+        self._changed = False
+        self._quiet = False
+
+    def follow(self, template: Any) -> bool:
+        """Follow a parsed template once more; whether that was the last time, in which it is told what it does.
+
+        Raises
+        ------
+        Unreadable
+            When the template is too deep or comes to too much.
+        """
+        self._passes += 1
+        if self._passes > _MOST_PASSES:
+            raise Unreadable("its variables depend on each other too often")
+        self._changed, self._quiet = False, True
+        self.statement(template, 0)
+        if self._changed:
+            return False
+        self._quiet = False
+        self.statement(template, 0)
+        return True
 
     def tell(self, place: Place, survey: Survey) -> None:
         """Add them; what they came to was dropped."""
@@ -126,6 +151,11 @@ class JinjaTemplate(Program):
         assigned = _ASSIGNMENTS.get(name, ())
         if name == "Macro":
             self._macros[node.name] = node
+            self._parameters(node, depth)
+        elif name == "CallBlock":
+            self._parameters(node, depth)
+            for index, target in enumerate(node.args):
+                self._assign(target, self._evaluator.names.get(f"caller {index}"))
         elif name == "AssignBlock":
             self._assign(node.target, self._block(node.body))
         elif name == "With":
@@ -133,9 +163,28 @@ class JinjaTemplate(Program):
                 self._assign(target, self._evaluator.root(value, depth))
         elif name == "Assign":
             self._assign(node.target, self._evaluator.root(node.node, depth))
+            self._alias(node.target, node.node)
         elif name == "For":
-            self._assign(node.target, item(self._evaluator.root(node.iter, depth), 0))
+            values = self._evaluator.root(node.iter, depth)
+            listed = values is not None and values.kind in ("tuple", "list")
+            for value in values.parts if listed and values is not None else (item(values, 0),):
+                self._assign(node.target, value)
         self._body(node, assigned, depth)
+
+    def _parameters(self, node: Any, depth: int) -> None:
+        """What parameters are when they are not given."""
+        for target, default in zip(reversed(node.args), reversed(node.defaults), strict=False):
+            self._assign(target, self._evaluator.root(default, depth))
+
+    def _alias(self, target: Any, node: Any) -> None:
+        """Remember macros by other names, and the variables of a namespace."""
+        if type(target).__name__ != "Name":
+            return
+        if type(node).__name__ == "Name" and node.name in self._macros:
+            self._macros[target.name] = self._macros[node.name]
+        elif type(node).__name__ == "Call" and getattr(node.node, "name", "") == "namespace":
+            for pair in node.kwargs:
+                self._remember(f"{target.name}.{pair.key}", self._evaluator.value(pair.value, 0))
 
     def _body(self, node: Any, but: tuple[str, ...], depth: int) -> None:
         """What is in a statement, without the fields that were followed."""
@@ -149,12 +198,19 @@ class JinjaTemplate(Program):
         """Remember what variables stand for."""
         kind = type(target).__name__
         if kind == "Name":
-            self._evaluator.names[target.name] = value
+            self._remember(target.name, value)
         elif kind == "NSRef":
-            self._evaluator.names[f"{target.name}.{target.attr}"] = value
+            self._remember(f"{target.name}.{target.attr}", value)
         elif kind == "Tuple":
             for index, part in enumerate(target.items):
                 self._assign(part, item(value, index))
+
+    def _remember(self, name: str, value: Value | None) -> None:
+        """Which branch is taken, and how often, is not known: what could most is what a variable stands for."""
+        names = self._evaluator.names
+        if name not in names or rank(value) > rank(names[name]):
+            names[name] = value
+            self._changed = True
 
     def _block(self, body: list[Any]) -> Value:
         """The text that a block is rendered to: itself, where there is nothing to be rendered."""
@@ -163,18 +219,28 @@ class JinjaTemplate(Program):
             return literal("".join(part.data for part in parts))
         return UNKNOWN_TEXT
 
-    def _enter(self, name: str, arguments: list[Value | None]) -> None:
-        """Follow a macro with what it is called with."""
+    def _enter(self, name: str, by_place: list[Value | None], by_name: dict[str, Value | None]) -> Value | None:
+        """What a macro comes to; what it is called with is what its parameters stand for."""
+        if name == "caller":
+            for index, value in enumerate(by_place):
+                self._remember(f"caller {index}", value)
+            return UNKNOWN_TEXT
         macro = self._macros.get(name)
-        if macro is None or name in self._entered or all(value is None for value in arguments):
-            return
-        self._entered.add(name)
-        for target, value in zip(macro.args, arguments, strict=False):
+        if macro is None:
+            return None
+        for target, value in zip(macro.args, by_place, strict=False):
             self._assign(target, value)
-        self._body(macro, ("args", "defaults"), len(self._entered))
-        self._entered.discard(name)
+        for target in macro.args:
+            if target.name in by_name:
+                self._assign(target, by_name[target.name])
+        for rest, values in (("varargs", by_place[len(macro.args) :]), ("kwargs", list(by_name.values()))):
+            if any(value is not None for value in values):
+                self._remember(rest, Value("list", tuple(values), GIVEN, hiding(values)))
+        return self._block(macro.body)
 
     def _tell(self, value: Value) -> None:
+        if self._quiet:
+            return
         self._write(value, 0)
         self.opcodes += b"0"
         self.tells = True

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    Enter = Callable[[str, list["Value | None"], dict[str, "Value | None"]], "Value | None"]
+
 DEEPEST = 200
 """Levels of statements and expressions that are followed."""
 
@@ -29,6 +31,10 @@ _OPERATORS = {
 _METHODS = frozenset(("lower", "upper", "replace", "title", "capitalize"))
 _SAME = frozenset(("string", "safe", "escape", "e", "forceescape", "default", "d", "trim"))
 _SHORTEST_HIDDEN = 5
+_BY_ATTRIBUTE = frozenset(
+    ("map", "select", "reject", "selectattr", "rejectattr", "groupby", "sort", "unique", "sum", "min", "max", "join")
+)
+"""Filters that may be given the name of an attribute."""
 
 
 class Value(Record):
@@ -42,11 +48,14 @@ class Value(Record):
         What it is made of; None in place of what the template is given.
     level
         :data:`GIVEN`, :data:`REACHED` or :data:`TELLING`.
+    hides
+        Whether it is, or holds, a name that only Python's own machinery has.
     """
 
     kind: str
     parts: tuple[Any, ...]
     level: int = GIVEN
+    hides: bool = False
 
 
 _OBJECT = Value("global", ("jinja2.runtime", "Undefined"))
@@ -57,7 +66,7 @@ UNKNOWN_TEXT = Value("call", (Value("global", ("jinja2.runtime", "str_join")), N
 
 def literal(value: Any) -> Value:
     """A value that stands in the template."""
-    return Value("literal", (value,))
+    return Value("literal", (value,), GIVEN, _is_hidden(value))
 
 
 def call(module: str, name: str, *arguments: Value | None, level: int = GIVEN) -> Value:
@@ -68,6 +77,33 @@ def call(module: str, name: str, *arguments: Value | None, level: int = GIVEN) -
 def highest(values: Iterable[Value | None]) -> int:
     """The level of what is made of values."""
     return max((value.level for value in values if value is not None), default=GIVEN)
+
+
+def _is_number(value: Value | None) -> bool:
+    return value is not None and value.kind == "literal" and isinstance(value.parts[0], (int, float))
+
+
+def _is_numeric(operation: str, first: Value | None, second: Value | None) -> bool:
+    """Whether an operation gives a number, which is no name: a text may be repeated or filled in by one."""
+    if operation == "mul":
+        return all(value is None or _is_number(value) for value in (first, second))
+    if operation == "mod":
+        return _is_number(first) or (first is None and _is_number(second))
+    return _is_number(first) or _is_number(second)
+
+
+def hiding(values: Iterable[Value | None]) -> bool:
+    """Whether any of some values hides a name."""
+    return any(value is not None and value.hides for value in values)
+
+
+def rank(value: Value | None) -> int:
+    """How much an expression could come to; of those that a variable may stand for, the one that could most counts."""
+    if value is None:
+        return 0
+    if value.level:
+        return 3 + value.level
+    return 3 if value.hides else 1 if value.kind == "literal" else 2
 
 
 def item(owner: Value | None, index: int) -> Value | None:
@@ -103,7 +139,8 @@ class Evaluator:
     tell
         Called with each telling value that becomes part of no other.
     enter
-        Called with the name of what is called and the values that it is given: it may be a macro.
+        Called with the name of what is called and the values that it is given, by position and by name; returns what
+        comes of it where it is a macro.
 
     Attributes
     ----------
@@ -111,7 +148,7 @@ class Evaluator:
         What variables were set to; ``name.attribute`` for those of a namespace.
     """
 
-    def __init__(self, tell: Callable[[Value], None], enter: Callable[[str, list[Value | None]], None]) -> None:
+    def __init__(self, tell: Callable[[Value], None], enter: Enter) -> None:
         self._tell = tell
         self._enter = enter
         self.names: dict[str, Value | None] = {}
@@ -163,8 +200,10 @@ class Evaluator:
 
     def _of_dict(self, node: Any, depth: int) -> Value | None:
         """A mapping as what one gets by iterating over it: its keys."""
-        self._drop(*[self.value(pair.value, depth) for pair in node.items])
-        return self._items("list", [pair.key for pair in node.items], depth)
+        values = [self.value(pair.value, depth) for pair in node.items]
+        self._drop(*values)
+        keys = self._items("list", [pair.key for pair in node.items], depth)
+        return keys if keys is None or not hiding(values) else keys.replace(hides=True)
 
     def _of_concat(self, node: Any, depth: int) -> Value | None:
         items = self._items("list", node.nodes, depth)
@@ -172,9 +211,17 @@ class Evaluator:
 
     def _of_condexpr(self, node: Any, depth: int) -> Value | None:
         self.root(node.test, depth)
-        first = self.value(node.expr1, depth)
-        second = None if node.expr2 is None else self.value(node.expr2, depth)
-        if first is None or (second is not None and second.level > first.level):
+        return self._either(
+            self.value(node.expr1, depth), None if node.expr2 is None else self.value(node.expr2, depth)
+        )
+
+    def _of_or(self, node: Any, depth: int) -> Value | None:
+        return self._either(self.value(node.left, depth), self.value(node.right, depth))
+
+    _of_and = _of_or
+
+    def _either(self, first: Value | None, second: Value | None) -> Value | None:
+        if rank(second) > rank(first):
             first, second = second, first
         self._drop(second)
         return first
@@ -185,6 +232,10 @@ class Evaluator:
         return self._attribute(self.value(node.node, depth), literal(node.attr))
 
     def _of_getitem(self, node: Any, depth: int) -> Value | None:
+        if type(node.node).__name__ == "Name" and type(node.arg).__name__ == "Const":
+            path = f"{node.node.name}.{node.arg.value}"
+            if path in self.names:
+                return self.names[path]
         owner = self.value(node.node, depth)
         if type(node.arg).__name__ == "Slice":
             ends = (node.arg.start, node.arg.stop, node.arg.step)
@@ -193,7 +244,7 @@ class Evaluator:
         key = self.value(node.arg, depth)
         if key is not None and (key.kind != "literal" or isinstance(key.parts[0], str)):
             return self._attribute(owner, key)
-        if owner is None or (key is None and owner.level == GIVEN):
+        if owner is None or (key is None and owner.level == GIVEN and not owner.hides):
             return None
         return call("operator", "getitem", owner, key)
 
@@ -209,17 +260,24 @@ class Evaluator:
     def _of_call(self, node: Any, depth: int) -> Value | None:
         named = node.node.name if type(node.node).__name__ == "Name" else ""
         callee = self.value(node.node, depth)
-        given = [*node.args, *(pair.value for pair in node.kwargs), *filter(None, (node.dyn_args, node.dyn_kwargs))]
-        arguments = [self.value(argument, depth) for argument in given]
+        by_place = [self.value(argument, depth) for argument in node.args]
+        by_name = {pair.key: self.value(pair.value, depth) for pair in node.kwargs}
+        unpacked = [self.value(part, depth) for part in (node.dyn_args, node.dyn_kwargs) if part is not None]
+        arguments = [*by_place, *by_name.values(), *unpacked]
         if callee is None and named in _PYTHON:
             level = TELLING if all(argument is not None for argument in arguments) else GIVEN
             return call("builtins", named, *arguments, level=level)
         if callee is None:
             self._drop(*arguments)
             if named == "dict":
-                return Value("list", tuple(literal(pair.key) for pair in node.kwargs))
-            self._enter(named, arguments)
-            return None
+                return Value(
+                    "list",
+                    tuple(literal(key) for key in by_name),
+                    GIVEN,
+                    hiding(arguments) or hiding(map(literal, by_name)),
+                )
+            found = self._enter(named, by_place + unpacked, by_name)
+            return Value("call", (_OBJECT, *arguments)) if found is None and hiding(arguments) else found
         level = TELLING if callee.level else highest(arguments)
         return Value("call", (callee, *arguments), level)
 
@@ -231,6 +289,9 @@ class Evaluator:
         hidden = [name for name in given if name is not None and name.kind == "literal" and _is_hidden(name.parts[0])]
         if hidden:
             return self._attribute(item(base, 0), hidden[0])
+        computed = [name for name in given if name is not None and name.kind != "literal"]
+        if computed and node.name in _BY_ATTRIBUTE and (node.name != "join" or len(given) > 1):
+            return self._attribute(item(base, 0), computed[-1])
         if node.name in ("join", "format"):
             return self._built(node.name, base, given)
         if base is None:
@@ -239,11 +300,11 @@ class Evaluator:
         return self._filtered(node.name, base, given)
 
     def _built(self, name: str, base: Value | None, given: list[Value | None]) -> Value | None:
-        """A text that a filter makes; of a join of what is given nothing is known."""
-        if name == "join":
-            return None if base is None else _method((given or [None])[0] or literal(""), "join", base)
+        """A text that a filter makes."""
         if base is None:
             return UNKNOWN_TEXT
+        if name == "join":
+            return _method((given or [None])[0] or literal(""), "join", base)
         return call("operator", "mod", base, Value("tuple", tuple(given), highest(given)))
 
     def _filtered(self, name: str, base: Value, given: list[Value | None]) -> Value | None:
@@ -260,16 +321,17 @@ class Evaluator:
 
     def _operation(self, name: str, node: Any, depth: int) -> Value | None:
         first, second = self.value(node.left, depth), self.value(node.right, depth)
+        if _is_numeric(name, first, second):
+            self._drop(first, second)
+            return None
         if first is not None and second is not None:
             return call("operator", name, first, second)
         self._drop(first, second)
-        known = first or second
-        texts = known is not None and (known.kind != "literal" or isinstance(known.parts[0], str))
-        return UNKNOWN_TEXT if texts else None
+        return None if first is None and second is None else UNKNOWN_TEXT
 
     def _items(self, kind: str, nodes: list[Any], depth: int) -> Value | None:
         items = [self.value(node, depth) for node in nodes]
         level = highest(items)
-        if level == GIVEN and any(part is None for part in items):
+        if level == GIVEN and not hiding(items) and any(part is None for part in items):
             return None
-        return Value(kind, tuple(items), level)
+        return Value(kind, tuple(items), level, hiding(items))

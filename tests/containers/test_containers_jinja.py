@@ -35,10 +35,30 @@ TOOLS = """
 {%- endfor %}
 """
 GENERATION = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% do a.append(m) %}{% endfor %}"
+COUNTED = """
+{%- set ns = namespace(index=0, role='', found=[]) %}{% set last = 0 %}{% set shift = -1 + 2 * 3 // 2 %}
+{%- for message in messages %}
+  {%- set ns.index = ns.index + 1 %}{% set last = last + 1 %}{% set ns.role = message.role or 'user' %}
+  {%- if messages[ns.index].content.strip() == messages[last - 1].content.strip() %}{{ '-' * 3 }}{% endif %}
+  {{- message[ns.role].strip() ~ messages[ns.index % 2].content.split('\\n')[0] ~ messages[shift].content.strip() }}
+{%- endfor %}
+"""
+MERGED = """
+{%- macro item(value, key='name', sep=', ') %}{{ value[key].strip() ~ sep }}{{ varargs | join(sep) }}{% endmacro %}
+{%- macro row(value) %}<{{ caller(value) }}>{% endmacro %}
+{%- set key = 'role' %}{% if tools %}{% set key = 'name' %}{% endif %}{{ messages[0][key].strip() }}
+{%- for key in ['name', 'type'] %}{{ tools[0][key].strip() }}{% endfor %}
+{%- call(one) row(tools[0]) %}{{ one.name.strip() ~ item(one, key='type') ~ item(one, 'name', '; ', 'a') }}{% endcall %}
+{%- set names = {'user': 'U', 'assistant': 'A'} %}{{ names[messages[0].role].strip() ~ ('__start__' or x) }}
+{%- for name, value in [('a', 'b'), ('c', 'd')] %}{{ tools[name].strip() + value }}{% endfor %}
+{{- tools | map(attribute='name') | join(', ') | trim }}{{ cycler('odd', 'even').next() }}
+"""
 HARMLESS = {
     "marked output": GENERATION,
     "ChatML": CHATML,
     "tools": TOOLS,
+    "counted": COUNTED,
+    "merged": MERGED,
     "nothing": "{{ messages }}",
     "words": "{{ 'os.system(1)' }}",
 }
@@ -105,6 +125,34 @@ def test_a_template_that_gets_at_python_is_told_as_what_it_calls(name: str) -> N
 
 
 COMPUTED = {
+    "a variable that is set again": "{% set k = '__globals__' %}{% set k = 'a' %}{{ x[k].os.system('echo') }}",
+    "a branch": "{% set k = 'a' %}{% if a %}{% set k = '__globals__' %}{% endif %}{{ x[k].os.system('echo') }}",
+    "any round of a loop": "{% for k in ['role', '__globals__'] %}{{ x[k].os.system('echo') }}{% endfor %}",
+    "any row of a loop": "{% for a, k in [(1, 'b'), (1, '__globals__')] %}{{ x[k].os.system('echo') }}{% endfor %}",
+    "round by round": "{% set n = namespace(o=x) %}{% for k in ['a', '__init__', '__globals__'] %}"
+    "{% set n.o = n.o|attr(k) %}{% endfor %}{{ n.o['os'].system('echo') }}",
+    "what a macro returns": "{% macro m() %}__globals__{% endmacro %}{{ x[m()].os.system('echo') }}",
+    "what a macro makes": "{% macro m() %}{{ u }}globals{% endmacro %}{{ x[m()].os.system('echo') }}",
+    "a default": "{% macro m(k='__globals__') %}{{ x[k].os.system('echo') }}{% endmacro %}{{ m() }}",
+    "a named argument": "{% macro m(a, k) %}{{ x[k].os.system('echo') }}{% endmacro %}{{ m(k='__globals__') }}",
+    "a further argument": "{% macro m() %}{{ x[varargs[0]].os.system('echo') }}{% endmacro %}{{ m('__globals__') }}",
+    "a macro by another name": "{% macro m(k) %}{{ x[k].os.system('echo') }}{% endmacro %}{% set f = m %}"
+    "{{ f('__globals__') }}",
+    "set behind a macro": "{% macro m() %}{{ x[k].os.system('echo') }}{% endmacro %}{% set k = '__globals__' %}",
+    "an argument of a caller": "{% macro m() %}{{ caller('__globals__') }}{% endmacro %}"
+    "{% call(k) m() %}{{ x[k].os.system('echo') }}{% endcall %}",
+    "what a caller returns": "{% macro m() %}{{ x[caller()].os.system('echo') }}{% endmacro %}"
+    "{% call m() %}__globals__{% endcall %}",
+    "a join of parts": "{% set u = (x|string)[0] %}{{ x[[u, u, 'globals', u, u]|join].os.system('echo') }}",
+    "a computed attribute": "{{ ([x]|map(attribute='__glo' ~ 'bals__')|first).os.system('echo') }}",
+    "a namespace": "{% set n = namespace(k='__globals__') %}{{ x[n['k']].os.system('echo') }}",
+    "an alternative": "{{ x[a or '__globals__'].os.system('echo') }}",
+    "another alternative": "{{ x['role' if a else '__globals__'].os.system('echo') }}",
+    "one of a list": "{{ x[['__globals__', 'b'][a]].os.system('echo') }}",
+    "one of a dict": "{{ x[{'a': '__globals__'}[a]].os.system('echo') }}",
+    "one of a cycle": "{{ x[cycler('__globals__', 'b').next()].os.system('echo') }}",
+    "a product": "{{ x['_' * 2 ~ 'globals' ~ 2 * '_'].os.system('echo') }}",
+    "a filled in number": "{{ x['__gl%dbals__' % 0].os.system('echo') }}",
     "a joined name": "{% set u = (lipsum|string|list).pop(18) %}{{ x[u * 2 ~ 'globals' ~ u * 2].os.system('echo') }}",
     "an added name": "{{ x[messages[0].a + 'globals'].os.system('echo') }}",
     "a formatted name": "{% set k = '%sglobals'|format(a) %}{{ x[k]('echo') }}",
@@ -184,6 +232,12 @@ BOMBS = {
     "blocks": "{% if a %}" * 5_000 + "{% endif %}" * 5_000,
     "product": "{{ x['__a' * 999999999] }}",
     "many": "{{ x.__a__() }}" * 8_000,
+    "macros in macros": "".join(
+        f"{{% macro m{n}(a) %}}{{{{ m{n + 1}(a) }}}}{{{{ m{n + 1}(a) }}}}{{% endmacro %}}" for n in range(60)
+    )
+    + "{{ m0(x.__a__) }}",
+    "variables in turn": "".join(f"{{% set a{n} = a{n + 1} %}}" for n in range(400)) + "{% set a400 = x.__a__ %}",
+    "callers": "{% macro m() %}{{ caller('__a__') }}{% endmacro %}" + "{% call(a) m() %}{% endcall %}" * 2_000,
 }
 
 
