@@ -40,6 +40,8 @@ class Stored(Record):
         How the first chunk is found from the address.
     dimensions
         Of a chunk, and one for the values.
+    mask
+        Bits of the filters that were not applied to the first chunk.
     """
 
     address: int
@@ -48,6 +50,7 @@ class Stored(Record):
     chunked: bool = False
     index: int = _KNOWN
     dimensions: int = 0
+    mask: int = 0
 
 
 def stored(layout: Layout, message: Message, count: int, kind: Datatype) -> Stored:
@@ -84,14 +87,14 @@ def stored(layout: Layout, message: Message, count: int, kind: Datatype) -> Stor
     values = _product([fields.number(width) for _ in range(dimensions)][:-1])
     index = fields.number(1)
     size = values * kind.size
+    mask = 0
     if index not in _INDEX_SETTINGS:
         raise Damaged(f"an index of chunks of the unknown type {index}")
     if index == _SINGLE and flags & 2:
-        size = layout.length(fields)
-        fields.skip(4)
+        size, mask = layout.length(fields), fields.number(4)
     fields.skip(_INDEX_SETTINGS[index])
     address = layout.address(fields)
-    return Stored(address, size if address != layout.undefined else 0, values, True, index, dimensions)
+    return Stored(address, size if address != layout.undefined else 0, values, True, index, dimensions, mask)
 
 
 def _first_versions(layout: Layout, fields: Fields, message: Message, count: int, kind: Datatype) -> Stored:
@@ -130,7 +133,9 @@ def first_chunk(layout: Layout, data: Stored) -> Stored:
         return data
     if data.index == _OLD_TREE:
         for address, key in leaves(layout, data.address, 1, 8 + 8 * data.dimensions):
-            return data.replace(address=address, size=int.from_bytes(key[:4], "little"), index=_KNOWN)
+            if not any(key[8:]):
+                size, mask = int.from_bytes(key[:4], "little"), int.from_bytes(key[4:8], "little")
+                return data.replace(address=address, size=size, index=_KNOWN, mask=mask)
         return data.replace(size=0)
     if data.index == _TREE:
         return _in_tree(layout, data)
@@ -143,8 +148,9 @@ def _in_tree(layout: Layout, data: Stored) -> Stored:
     for _address, record in tree.records():
         address, end = layout.address(record), len(record.data) - 8 * (data.dimensions - 1)
         if not any(record.data[end:]):
-            size = record.number(end - record.at - 4) if end - record.at > 4 else data.size
-            return data.replace(address=address, size=size, index=_KNOWN)
+            packed = end - record.at > 4
+            size = record.number(end - record.at - 4) if packed else data.size
+            return data.replace(address=address, size=size, index=_KNOWN, mask=record.number(4) if packed else 0)
     return data.replace(size=0)
 
 
@@ -169,8 +175,10 @@ def _in_array(layout: Layout, data: Stored) -> Stored:
     layout.fields(block, 6, "a block of an array of chunks", signature, 0)
     entry = layout.fields(block + 6 + offset + before, width, "an entry of an array of chunks")
     address = layout.address(entry)
-    size = entry.number(width - offset - 4) if width > offset + 4 else data.size
-    return data.replace(address=address, size=size if address != layout.undefined else 0, index=_KNOWN)
+    packed = width > offset + 4
+    size = entry.number(width - offset - 4) if packed else data.size
+    mask = entry.number(4) if packed else 0
+    return data.replace(address=address, size=size if address != layout.undefined else 0, index=_KNOWN, mask=mask)
 
 
 def filters(layout: Layout, message: Message) -> list[tuple[int, int]]:

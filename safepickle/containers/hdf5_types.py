@@ -19,8 +19,8 @@ _FIXED, _TIME, _STRING, _BITS, _OPAQUE, _COMPOUND, _REFERENCE, _ENUM, _VARIABLE,
     0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
 )  # fmt: skip
 _PROPERTIES = {_FIXED: 4, 1: 12, _TIME: 2, _STRING: 0, _BITS: 4, _REFERENCE: 0}
-_NUMBERS = b"NUMPY:"
-"""Tag of opaque values that h5py stores numbers of numpy as, such as dates."""
+_NUMBERS = tuple(b"NUMPY:" + order + kind for order in (b"", b"<", b">", b"=", b"|") for kind in (b"M8", b"m8"))
+"""Tags of opaque values that h5py stores dates and times of numpy as; of another tag h5py makes any type of numpy."""
 SHORTEST = 5
 """Bytes of the shortest pickle that imports something."""
 

@@ -45,7 +45,7 @@ class Values:
                 return False
             self._known.add(span)
         known = len(self._survey.regions)
-        head = value.read(0, _HEAD_BYTES).lstrip(_BLANKS)
+        head = value.read(0, _HEAD_BYTES).lstrip(_BLANKS) or value.read(0, MOST_BYTES).lstrip(_BLANKS)
         if head[:1] in (b"{", b"[") and self._configures(value, place):
             return len(self._survey.regions) > known
         found = self._survey.explore(value, place)

@@ -26,6 +26,10 @@ _NAMES = 5, 6
 _ATTRIBUTES = 8, 9
 _HARD, _SOFT, _EXTERNAL = 0, 1, 64
 _SEARCHED_AT_ONCE = 64 << 20
+_HEAP = b"GCOL\x01"
+"""How a global heap begins; the library does not look at the reserved bytes behind it."""
+_SMALL_CHUNK = 64
+"""Bytes of a chunk that may be too few to tell an object by."""
 _MOST_OPAQUE = 100_000
 _MOST_TEXTS = 4_096
 """Texts at the beginning of a dataset that are looked at; no loader takes a text of a dataset for an object."""
@@ -300,6 +304,7 @@ class Walk:
         if not data.size or not kind.size:
             return
         pipeline = [] if packed is None else filters(layout, packed)
+        pipeline = [step for index, step in enumerate(pipeline) if not data.mask >> index & 1]
         window = self._window(data.address, data.size)
         if pipeline:
             values = unfiltered(window.read(0, PACKED_BYTES), pipeline)
@@ -308,7 +313,8 @@ class Walk:
             window = self._survey.keep(values, place)
         few = min(count, data.values, window.size // kind.size, count if kind.byte else _MOST_TEXTS)
         found = self._each(kind, window, few, place, False)
-        if few < count and (found or any(leaf.kind == "opaque" for leaf in kind.leaves)):
+        small = kind.byte and window.size < _SMALL_CHUNK
+        if few < count and (found or small or any(leaf.kind == "opaque" for leaf in kind.leaves)):
             self._fail(place, data.address, "of values in chunks only the first are read")
 
     def _global_heaps(self) -> None:
@@ -318,11 +324,11 @@ class Walk:
         while at < source.size:
             layout.step()
             stop = min(at + _SEARCHED_AT_ONCE, source.size)
-            found = source.find(b"GCOL\x01\0\0\0", at, stop)
+            found = source.find(_HEAP, at, stop)
             if found < 0:
                 if self._survey.overdue(self._place):
                     raise Spent
-                at = stop if stop == source.size else stop - 7
+                at = stop if stop == source.size else stop - len(_HEAP) + 1
                 continue
             place = (*self._place, ("heap", str(found)))
             try:
@@ -330,4 +336,4 @@ class Walk:
                     self._values.look(self._window(start, size), place)
             except Damaged as error:
                 self._fail(place, found - layout.base, str(error))
-            at = found + 8
+            at = found + len(_HEAP)

@@ -109,6 +109,64 @@ def test_a_lambda_whose_function_is_a_text_that_is_no_name_leaves_the_file_incom
         assert (trace.complete, "marshal.loads" in calls(trace)) == (complete, True)
 
 
+def _tagged(file: Any, value: bytes) -> None:
+    """An opaque value that h5py reads as one of numpy's."""
+    kind = h5py.h5t.create(h5py.h5t.OPAQUE, len(value))
+    kind.set_tag(b"NUMPY:|V%d" % len(value))
+    attribute = h5py.h5a.create(file.id, b"p", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    attribute.write(np.array(np.void(value)), kind)
+
+
+def _unpacked(file: Any, value: bytes, **options: Any) -> None:
+    """A chunk to which the filters of its dataset were not applied."""
+    size = len(value)
+    file.create_dataset("d", (size,), "u1", chunks=(size,), compression="gzip", shuffle=True, **options)
+    file["d"].id.write_direct_chunk((0,), value, filter_mask=3)
+
+
+HIDDEN: dict[str, Any] = {
+    "tagged": _tagged,
+    "unpacked": _unpacked,
+    "unpacked of a growing dataset": lambda file, value: _unpacked(file, value, maxshape=(None,)),
+    "unpacked of a fixed dataset": lambda file, value: _unpacked(file, value, maxshape=(2 * len(value),)),
+}
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_pickle_is_found_behind_tags_and_filters_that_say_otherwise(way: str, version: str) -> None:
+    for stream, code in ((HOSTILE, {"os.system"}), (TWIN, set())):
+        trace = trace_bytes(hdf5_of(lambda file, stream=stream: HIDDEN[way](file, stream), version))  # type: ignore[misc]
+        assert (trace.complete, calls(trace), len(trace.streams)) == (True, code, 1), details(trace)
+
+
+def test_dates_are_numbers() -> None:
+    dates = np.array(["2020-01-01"], "<M8[us]")
+    for kind in (dates.dtype, np.dtype("<m8[s]")):
+        data = hdf5_of(lambda file, kind=kind: file.create_dataset("d", data=dates.astype(h5py.opaque_dtype(kind))))  # type: ignore[misc]
+        assert (scan(data).complete, scan(data).regions) == (True, ())
+
+
+def test_a_global_heap_is_found_whatever_its_reserved_bytes_are() -> None:
+    for stream, code in ((HOSTILE, {"os.system"}), (TWIN, set())):
+        data = hdf5_of(lambda file, stream=stream: OBJECTS["rows of variable length"](file, stream))  # type: ignore[misc]
+        trace = trace_bytes(data.replace(b"GCOL\1\0\0\0", b"GCOL\1\1\2\3"))
+        assert (trace.complete, calls(trace), len(trace.streams)) == (True, code, 1)
+
+
+def test_chunks_too_small_to_tell_what_they_hold_leave_the_file_incomplete() -> None:
+    for size, complete in ((2, False), (64, True)):
+        data = hdf5_of(lambda file, size=size: file.create_dataset("d", data=np.zeros(256, "u1"), chunks=(size,)))  # type: ignore[misc]
+        assert scan(data).complete is complete
+
+
+def test_a_configuration_is_read_behind_any_number_of_blanks() -> None:
+    for model, code in ((LAMBDA, True), (PLAIN, False)):
+        config = {"optimizer_config": {"x": [model]}}
+        trace = trace_bytes(with_text(b" \n" * 100 + json.dumps(config).encode(), name="training_config"))
+        assert ("marshal.loads" in calls(trace), trace.complete) == (code, True)
+
+
 def test_an_attribute_that_ends_in_a_dot_is_a_pickle_where_it_imports() -> None:
     trace = trace_bytes(with_text(b"cos\nsystem\n.", name="note"))
     assert [entry.name for stream in trace.streams for entry in stream.imports] == ["os.system"]
