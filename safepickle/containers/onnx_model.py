@@ -38,6 +38,8 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "operators": {},
 }
 """Messages that are looked into: number of a field -> the message that it holds."""
+_COMPILED = "EPContext"
+"""Operator of the runtime that holds, or names a file of, what was compiled for one processor."""
 _NAMES = {"node": (4, 7), "function": (1, 10)}
 """Fields with the name of an operator, or of the function that it is, and with its domain."""
 _EXTERNAL = ("tensor", 13)
@@ -113,7 +115,7 @@ class OnnxModel:
                 name, domain = read.texts(begin, stop, *_NAMES[inner])
                 if inner == "function":
                     self._remember(self.own, (name, domain))
-                elif domain not in _STANDARD and not f"{domain}.".startswith(_RUNTIME + "."):
+                elif domain not in _STANDARD and (name == _COMPILED or not f"{domain}.".startswith(_RUNTIME + ".")):
                     self._remember(self.used, (name, domain))
             elif (message, number) == _EXTERNAL:
                 key, location = read.texts(begin, stop, _KEY, _VALUE)

@@ -152,7 +152,7 @@ def read_json(source: Source, place: Place, survey: Survey) -> str:
     read = {
         mark: kind
         for mark, kind in _OBJECTS.items()
-        if source.find(mark, 0, min(source.size, _MARKED_BYTES)) >= 0 and json_program.read(kind, source, place, survey)
+        if source.find(mark, 0, source.size) >= 0 and json_program.read(kind, source, place, survey)
     }
     found = _read_programs(source, place, survey, read)
     return next((f"{kind.step}-json" for kind in read.values()), found or "json")
@@ -187,7 +187,7 @@ def _read_programs(source: Source, place: Place, survey: Survey, read: Collectio
     Marks of what was `read` already say nothing.
     """
     note = survey.fail if source.alone else survey.odd
-    limit = min(source.size, _MARKED_BYTES)
+    limit = source.size if is_json(source) else min(source.size, _MARKED_BYTES)
     marked = any(source.find(mark, 0, limit) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
     if _HYDRA not in read and source.find(hydra_config.MARK, 0, limit) >= 0:
@@ -209,7 +209,7 @@ def _read_templates(source: Source, place: Place, survey: Survey) -> bool:
     from . import jinja_template
 
     inside = (*place, ("jinja-template", ""))
-    if source.partial or source.size > _MARKED_BYTES:
+    if source.partial or (source.size > _MARKED_BYTES and not is_json(source)):
         note = survey.fail if source.alone else survey.odd
         note("unsupported-format", inside, 0, "a template is a program; this one is too long to be read")
         return True
@@ -232,7 +232,7 @@ def _templates(source: Source, place: Place, survey: Survey) -> Iterator[tuple[s
                 text = _unescaped(literal)
                 if any(begin in text and end in text for begin, end in zip(_TEMPLATE, _TEMPLATE_END, strict=True)):
                     yield key, text.decode("utf-8", "replace")
-    data = source.read(0, source.size)
+    data = source.read(0, source.size if source.size <= _MARKED_BYTES else 0)
     if sum(data.count(mark) for mark in _TEMPLATE) > within:
         yield "", data.decode("utf-8", "replace")
 

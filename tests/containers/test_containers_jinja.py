@@ -181,6 +181,15 @@ def test_a_vocabulary_with_braces_is_no_template() -> None:
         assert (contents.container, contents.complete, contents.oddities) == ("json", True, ())
 
 
+def test_a_template_behind_megabytes_is_read_and_a_vocabulary_of_megabytes_is_data() -> None:
+    words = b'{"a": "%s", "{{": "{%%", ' % (b"x" * (17 << 20))
+    assert any(
+        name.endswith("os.popen") for name in called(trace_bytes(words + b'"b": %s}' % json.dumps(POPEN).encode()))
+    )
+    contents = scan(words + b'"}}": "b"}')
+    assert (contents.container, contents.complete, contents.oddities) == ("json", True, ())
+
+
 def test_a_template_beside_another_program_in_json_is_read_too() -> None:
     for other in ({"_target_": "torch.nn.Linear"}, {"class_name": "Dense", "config": {}}):
         trace = trace_bytes(json.dumps({**other, "chat_template": POPEN}).encode())

@@ -86,6 +86,7 @@ def test_operators_of_a_foreign_domain_leave_the_model_incomplete() -> None:
     assert not contents.complete
     assert "ai.onnx.contrib" in contents.oddities[0].detail
     assert not scan(model(helper.make_node("X", ["x"], ["y"], domain="com.microsofty"))).complete
+    assert not scan(model(helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft"))).complete
 
 
 def test_a_function_defines_the_operator_of_its_name_and_no_other_of_its_domain() -> None:
