@@ -31,7 +31,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -172,8 +172,8 @@ async def load_batches(port: int, requests: list[bytes]) -> int:
 
 
 @contextlib.contextmanager
-def served(registry: str) -> Iterator[tuple[int, int]]:
-    """A service of its own; yields its port and the id of its first process."""
+def served(registry: str, settings: Mapping[str, str] | None = None) -> Iterator[tuple[int, int]]:
+    """A service of its own, with other settings if any are given; yields its port and the id of its first process."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -186,6 +186,7 @@ def served(registry: str) -> Iterator[tuple[int, int]]:
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": f"{folder}/bentoml",
             **({"SAFEPICKLE_REGISTRY": os.path.abspath(registry)} if registry else {}),
+            **(settings or {}),
         }
         service = subprocess.Popen(
             [*SERVE, "--host", "127.0.0.1", "--port", str(port)],
@@ -195,7 +196,8 @@ def served(registry: str) -> Iterator[tuple[int, int]]:
         )
         try:
             _wait(port)
-            _wait_for_learner(port)
+            if environment.get("SAFEPICKLE_LEARNER") != "false":
+                _wait_for_learner(port)
             yield port, service.pid
         finally:
             service.send_signal(signal.SIGINT)

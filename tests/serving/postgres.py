@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -36,14 +37,25 @@ def binaries() -> Path | None:
 
 
 class Cluster:
-    """One server with databases for the tests; as root it runs as another user, since it refuses root."""
+    """One server with databases for the tests; as root it runs as another user, since it refuses root.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        Of the server's log.
+    parent
+        Where the folder with the data is made; None is the system's for temporary files. Its path is short.
+    settings
+        Of the server, beside and before :data:`SETTINGS`.
+    """
+
+    def __init__(self, folder: Path, parent: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
         found = binaries()
         assert found is not None
         self._binaries = found
         # The path of a socket is short, and pytest's folders are closed to others.
-        self.folder = Path(tempfile.mkdtemp(prefix="safepickle-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="safepickle-pg-", dir=parent))
+        self._settings = SETTINGS | dict(settings or {})
         self._user = _unprivileged()
         if self._user is not None:
             os.chown(self.folder, self._user, -1)
@@ -56,7 +68,7 @@ class Cluster:
         data = self.folder / "data"
         if not data.exists():
             self._run("initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C")
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", data, "-k", self.folder, *options],
@@ -71,6 +83,12 @@ class Cluster:
                 assert time.monotonic() < deadline, self._log.read_text()
                 assert self._process.poll() is None, self._log.read_text()
                 time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill the server and its sessions at once, as ``kill -9`` of each would."""
