@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from ..json_text import load
 from ..labels import DEFAULT_POLICY, LabelPolicy, Standing
 from ..queue import REASONS, Candidate, Ranked
-from .rows import execute
-from .tables import Scan, ScanNovelty
+from .rows import Texts, among, execute, execute_among
+from .tables import Scan
 from .writer import standing_labels
 
 WINDOW = 3000
@@ -24,14 +25,10 @@ PAGE = 500
 # Ids sort by age. Thousands of rows of which little is wanted come quicker as the driver has them.
 _RECENT = "SELECT sha256, id, score, complete FROM scans ORDER BY id DESC LIMIT {:d}"
 _CANDIDATES = (
-    sa.select(
-        Scan.id, Scan.sha256, Scan.name, Scan.at, Scan.verdict, Scan.model_version, Scan.score, Scan.complete,
-        Scan.detectors, Scan.shape, ScanNovelty.novelty,
-    )
-    .select_from(Scan)
-    .outerjoin(ScanNovelty, ScanNovelty.scan_id == Scan.id)
-    .where(Scan.id.in_(sa.bindparam("ids", expanding=True)))
-)  # fmt: skip
+    "SELECT scans.id, sha256, name, verdict, score, complete, detectors, shape, novelty "
+    "FROM scans LEFT JOIN scan_novelties ON scan_id = scans.id"
+)
+_TOLD = sa.select(Scan.id, Scan.at, Scan.model_version).where(among(Scan.id, sa.bindparam("ids", type_=Texts())))
 
 
 _Latest = Sequence[Any]
@@ -40,12 +37,10 @@ _Latest = Sequence[Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shown:
-    """What people see of a candidate, by scan id."""
+    """What candidates can be chosen by."""
 
     name: str
-    at: str
     verdict: str
-    model_version: str
 
 
 def load_candidates(
@@ -56,6 +51,27 @@ def load_candidates(
     These are the newest :data:`NEWEST` contents and, of the others, :data:`PRESSING` that were not understood or whose
     score is nearest to one half. Of a content that somebody called ``unsure`` nothing is asked again.
     """
+    contested, scan_ids = _asked(connection, window, policy)
+    found: list[Candidate] = []
+    shown: dict[str, Shown] = {}
+    for row in execute_among(connection, _CANDIDATES, "scans.id", scan_ids.values()):
+        scan_id, sha256, name, verdict, score, complete, detectors, shape, novelty = row
+        scores = load(detectors) if isinstance(detectors, str) else detectors
+        found.append(Candidate(scan_id, sha256, score, bool(complete), scores, novelty, shape, contested[sha256]))
+        shown[scan_id] = Shown(name, verdict)
+    return found, shown
+
+
+def count_candidates(
+    connection: Connection, window: int = WINDOW, policy: LabelPolicy = DEFAULT_POLICY
+) -> tuple[int, int]:
+    """How many candidates :func:`load_candidates` finds, and of how many people contradict each other."""
+    contested, _ = _asked(connection, window, policy)
+    return len(contested), sum(contested.values())
+
+
+def _asked(connection: Connection, window: int, policy: LabelPolicy) -> tuple[dict[str, bool], dict[str, str]]:
+    """Of the contents to ask about: whether people contradict each other, and the latest scan."""
     latest: dict[str, _Latest] = {}
     for row in execute(connection, _RECENT.format(window), ()).fetchall():
         latest.setdefault(row[0], row)
@@ -63,15 +79,7 @@ def load_candidates(
     contested = labels.unlabelled(list(latest), NEWEST)
     others = sorted(latest.keys() - contested.keys(), key=lambda sha256: _urgency(latest[sha256]))
     contested |= labels.unlabelled(others, PRESSING)
-    ids = [latest[sha256][1] for sha256 in contested]
-    found: list[Candidate] = []
-    shown: dict[str, Shown] = {}
-    for start in range(0, len(ids), PAGE):
-        for row in connection.execute(_CANDIDATES, {"ids": ids[start : start + PAGE]}).all():
-            scan_id, sha256, name, at, verdict, version, score, complete, detectors, shape, novelty = row
-            found.append(Candidate(scan_id, sha256, score, complete, detectors, novelty, shape, contested[sha256]))
-            shown[scan_id] = Shown(name, at.isoformat(), verdict, version)
-    return found, shown
+    return contested, {sha256: latest[sha256][1] for sha256 in contested}
 
 
 def _urgency(scan: _Latest) -> tuple[bool, float, str]:
@@ -109,13 +117,20 @@ class _Labels:
             self._contested[sha256] = contested if contested or standing.at is None else None
 
 
-def queue_object(ranked: Ranked, shown: Shown) -> dict[str, Any]:
-    """One line of the queue as the API shows it."""
+def queue_objects(connection: Connection, found: Sequence[Ranked], shown: Mapping[str, Shown]) -> list[dict[str, Any]]:
+    """Lines of the queue as the API shows them."""
+    rows = connection.execute(_TOLD, {"ids": [ranked.candidate.scan_id for ranked in found]})
+    told = {row.id: {"at": row.at.isoformat(), "model_version": row.model_version} for row in rows}
+    return [_queue_object(ranked, shown[ranked.candidate.scan_id], told[ranked.candidate.scan_id]) for ranked in found]
+
+
+def _queue_object(ranked: Ranked, shown: Shown, told: dict[str, str]) -> dict[str, Any]:
     candidate = ranked.candidate
     return {
         "scan_id": candidate.scan_id,
         "sha256": candidate.sha256,
         **dataclasses.asdict(shown),
+        **told,
         "score": candidate.score,
         "novelty": candidate.novelty,
         "priority": ranked.priority,

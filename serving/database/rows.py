@@ -1,18 +1,26 @@
-"""Rows that go into a table many at a time."""
+"""Rows that go into a table, or are looked up, many at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from ..json_text import dump
 
 SIZES = (32, 8, 4, 2, 1)
 """Rows of one statement: few sizes, so that drivers keep the statements, and within SQLite's limit of values."""
 
 MARKS = {"qmark": "?", "pyformat": "%s"}
 """Placeholder of a value, by what the driver calls its way."""
+
+_AMONG = {"sqlite": "{} IN (SELECT value FROM json_each({}))", "postgresql": "{} = ANY({})"}
+"""How a text is looked for among many: by one value, so that it is the same statement whatever their number."""
 
 _Spelling = tuple[str, list[tuple[int, Callable[[Any], Any]]]]
 """Placeholders of one row, and what is to be done to which of its values."""
@@ -34,6 +42,50 @@ def execute(connection: Connection, statement: str, values: Sequence[Any]) -> An
         return driver.execute(statement, values)
     except errors as error:
         raise sa.exc.DBAPIError.instance(statement, values, error, errors, dialect=connection.dialect) from error
+
+
+def _texts(values: Iterable[str], dialect: str) -> Any:
+    """Many texts as one value of a statement."""
+    return dump(list(values)).decode() if dialect == "sqlite" else list(values)
+
+
+def execute_among(connection: Connection, head: str, column: str, values: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Rows of the statement that begins with `head`, which is followed by WHERE, with one of `values` in `column`."""
+    dialect = connection.dialect
+    condition = _AMONG[dialect.name].format(column, MARKS[dialect.paramstyle])
+    found: list[tuple[Any, ...]] = execute(
+        connection, f"{head} WHERE {condition}", (_texts(values, dialect.name),)
+    ).fetchall()
+    return found
+
+
+class Texts(sa.types.TypeDecorator[Sequence[str]]):
+    """Many texts as one value of a statement, see :class:`among`."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """An array, where there are any."""
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(sa.Text()))
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+        """The value as the driver takes it."""
+        return _texts(value or (), dialect.name)
+
+
+class among(FunctionElement[Any]):
+    """``among(column, bindparam(name, type_=Texts()))``: whether a column has one of many texts."""
+
+    # Of a Boolean, SQLite would be asked whether it is 1, and not use an index.
+    type = sa.types.NULLTYPE
+    inherit_cache = True
+
+
+@compiles(among)
+def _spell_among(element: among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(part, **options) for part in element.clauses)
+    return _AMONG[compiler.dialect.name].format(column, values)
 
 
 class Rows:

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from ..labels import DEFAULT_POLICY, LabelPolicy, Said, Standing, standing
 from .engine import Database, DatabaseUnavailable
-from .rows import MARKS, Rows, execute
+from .rows import Rows, Texts, among, execute_among
 from .tables import Base, IdempotentScan, Label, Scan
 
 BATCH = 128
@@ -36,7 +36,7 @@ _scan_values = operator.attrgetter(*_SCAN_COLUMNS)
 _LABELS = sa.select(
     Label.id, Label.at, Label.sha256, Label.label, Label.author_id, Label.role, Label.author, Label.guarded,
     Label.retracts,
-).where(Label.sha256.in_(sa.bindparam("hashes", expanding=True)))  # fmt: skip
+).where(among(Label.sha256, sa.bindparam("hashes", type_=Texts())))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -238,9 +238,8 @@ def _labelled(connection: Connection, hashes: set[str]) -> list[str]:
     """Those of the files that somebody said anything of: mostly none, which is soon found out."""
     if not hashes:
         return []
-    marks = ", ".join([MARKS[connection.dialect.paramstyle]] * len(hashes))
-    found = execute(connection, f"SELECT DISTINCT sha256 FROM labels WHERE sha256 IN ({marks})", sorted(hashes))
-    return [row[0] for row in found.fetchall()]
+    found = execute_among(connection, "SELECT DISTINCT sha256 FROM labels", "sha256", sorted(hashes))
+    return [row[0] for row in found]
 
 
 def fingerprint(sha256: str, name: str) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from .. import metrics
 from ..auth import Principal
-from ..database.candidates import load_candidates, queue_object
+from ..database.candidates import load_candidates, queue_objects
 from ..database.clock import moment_of
 from ..database.listing import Page, Span, list_labels
 from ..database.records import NewLabel, NothingToRetract, QuotaReached, UnknownScan, add_label
@@ -75,8 +75,8 @@ async def queue(request: Request, runtime: Runtime, principal: Principal) -> Res
     def load() -> dict[str, Any]:
         with runtime.database.read() as connection:
             candidates, shown = load_candidates(connection, policy=runtime.label_policy)
-        ranked = rank(candidates, {} if info is None else info.thresholds, int(text))
-        items = [queue_object(found, shown[found.candidate.scan_id]) for found in ranked]
+            ranked = rank(candidates, {} if info is None else info.thresholds, int(text))
+            items = queue_objects(connection, ranked, shown)
         return {"items": items, "candidates": len(candidates)}
 
     return Json(await asyncio.to_thread(load))

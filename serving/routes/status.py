@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from .. import metrics
 from ..auth import Principal
-from ..database.candidates import load_candidates
+from ..database.candidates import count_candidates
 from ..database.engine import DatabaseUnavailable
 from ..endpoint import Operation
 from ..openapi import Doc
@@ -41,11 +41,10 @@ def _count_queue(runtime: Runtime) -> None:
     runtime.queue_counted = moment
     try:
         with runtime.database.read() as connection:
-            candidates, _ = load_candidates(connection, policy=runtime.label_policy)
+            candidates, contested = count_candidates(connection, policy=runtime.label_policy)
     except DatabaseUnavailable:
         return
-    contested = sum(candidate.contested for candidate in candidates)
-    metrics.LABEL_QUEUE.labels("no").set(len(candidates) - contested)
+    metrics.LABEL_QUEUE.labels("no").set(candidates - contested)
     metrics.LABEL_QUEUE.labels("yes").set(contested)
 
 
