@@ -21,12 +21,15 @@ from ..labels import DEFAULT_POLICY, LabelPolicy, Standing
 from ..learner_job import JOB
 from .clock import first_id
 from .records import scan_object
+from .rows import Texts, among
 from .tables import AuditEntry, Checkpoint, Event, Label, Scan, ScanNovelty
 from .writer import standing_labels
 
 EXAMINED = 5000
 CHUNK = 200
 SECONDS = 0.04
+SKEW = datetime.timedelta(hours=1)
+"""By which the clocks of replicas may differ: labels are numbered in the order in which they came."""
 
 Query = sa.Select[*tuple[Any, ...]]
 
@@ -34,6 +37,10 @@ _SHOWN = (
     Scan.id, Scan.at, Scan.sha256, Scan.size, Scan.name, Scan.container, Scan.verdict, Scan.score, Scan.complete,
     Scan.model_version, Scan.api_key_id, Scan.raised,
 )  # fmt: skip
+
+_NOVELTIES = sa.select(ScanNovelty.scan_id, ScanNovelty.novelty).where(
+    among(ScanNovelty.scan_id, sa.bindparam("ids", type_=Texts()))
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,7 +107,8 @@ def list_labels(
         Label.id, Label.at, Label.scan_id, Label.sha256, Label.label, Label.author, Label.role, Label.reason,
         Label.model_version, Label.guarded, Label.retracts,
     )  # fmt: skip
-    rows, following = _examine(connection, _within(query, Label.at, span), Label.id, equal, before, limit)
+    query = _within(_near(connection, query, span), Label.at, span)
+    rows, following = _examine(connection, query, Label.id, equal, before, limit)
     items = [{"label_id": row.id, **_dated(row, "id")} for row in rows]
     return Page(items, following)
 
@@ -180,6 +188,19 @@ def _after(query: Query, key: InstrumentedAttribute[Any], before: str | int | No
     return query if before is None else query.where(key < before)
 
 
+def _near(connection: Connection, query: Query, span: Span) -> Query:
+    """Only labels whose ids are near those of a span, or in it: otherwise all later ones would be walked through."""
+    if span.since is not None:
+        last = sa.select(Label.id).where(Label.at < span.since - SKEW).order_by(Label.at.desc()).limit(1)
+        if (number := connection.execute(last).scalar()) is not None:
+            query = query.where(Label.id > number)
+    if span.until is not None:
+        first = sa.select(Label.id).where(Label.at >= span.until + SKEW).order_by(Label.at).limit(1)
+        if (number := connection.execute(first).scalar()) is not None:
+            query = query.where(Label.id < number)
+    return query
+
+
 def _within(query: Query, column: Any, span: Span) -> Query:
     if span.since is not None:
         query = query.where(column >= span.since)
@@ -196,5 +217,4 @@ def _dated(row: sa.Row[Any], without: str) -> dict[str, Any]:
 def _novelties(connection: Connection, ids: list[str]) -> dict[str, float | None]:
     if not ids:
         return {}
-    query = sa.select(ScanNovelty.scan_id, ScanNovelty.novelty).where(ScanNovelty.scan_id.in_(ids))
-    return {row.scan_id: row.novelty for row in connection.execute(query)}
+    return {row.scan_id: row.novelty for row in connection.execute(_NOVELTIES, {"ids": ids})}

@@ -130,6 +130,10 @@ class IdempotentScan(Base):
     label: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
+LABELS_LISTED_BY = ("author", "model_version", "label")
+"""Columns of labels by which they are listed, the latest first."""
+
+
 class Label(Base):
     """What somebody said of a file. Append-only; a later label of the same person replaces his earlier one.
 
@@ -141,6 +145,8 @@ class Label(Base):
     __table_args__ = (
         Index("ix_labels_sha256_id", "sha256", "id"),
         Index("ix_labels_author_id_at", "author_id", "at"),
+        Index("ix_labels_at", "at"),
+        *(Index(f"ix_labels_{column}_id", column, "id") for column in LABELS_LISTED_BY),
         {"sqlite_autoincrement": True},
     )
 

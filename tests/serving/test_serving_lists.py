@@ -15,7 +15,7 @@ from serving.database.engine import Database
 from serving.database.idempotency import AnotherRequest, earlier_answer, forget_answers
 from serving.database.listing import Page, Span, list_audit, list_drift, list_labels, list_scans
 from serving.database.records import NewLabel, add_label
-from serving.database.tables import Event, IdempotentScan
+from serving.database.tables import Event, IdempotentScan, Label
 from serving.database.writer import ScanRecord, store_scans
 from tests.serving.models import benign, hostile
 from tests.serving.records import record_of
@@ -114,6 +114,32 @@ def test_a_list_shows_the_label_that_stands_and_who_decided(database: Database) 
     assert shown[made[2].id]["label"] is None
     assert [item["scan_id"] for item in labels.items] == [made[1].id]
     assert none == Page([], None)
+
+
+def test_labels_of_a_span_are_all_listed_though_the_clocks_of_replicas_differ(database: Database) -> None:
+    (made,) = scans(1)
+    # In the order in which they came: the second and the fifth are from a replica that is fifty minutes behind.
+    minutes = [0, 250, 300, 301, 252, 303, 600]
+    with database.write() as connection:
+        store_scans(connection, [made])
+        key, _ = auth.add_key(connection, "analyst", "ann", "")
+        for minute in minutes:
+            values = {"at": START + minute * MINUTE, "scan_id": made.id, "sha256": made.sha256, "label": "benign"}
+            who = {"author_id": key, "author": "ann", "role": "analyst", "reason": str(minute), "model_version": "1"}
+            connection.execute(sa.insert(Label).values(**values, **who))
+    spans = {
+        Span(since=START + 251 * MINUTE): ["600", "303", "252", "301", "300"],
+        Span(until=START + 301 * MINUTE): ["252", "300", "250", "0"],
+        Span(START + 250 * MINUTE, START + 301 * MINUTE): ["252", "300", "250"],
+        Span(START + 700 * MINUTE): [],
+        Span(until=START): [],
+    }
+    with database.read() as connection:
+        for span, wanted in spans.items():
+            assert [item["reason"] for item in list_labels(connection, {}, span, None, 50).items] == wanted
+            assert [
+                item["reason"] for item in list_labels(connection, {"author": "ann"}, span, None, 50).items
+            ] == wanted
 
 
 def test_drift_alarms_are_listed_with_their_evidence_and_nothing_else_is(database: Database) -> None:
