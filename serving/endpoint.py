@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import json
 import logging
 import math
@@ -13,10 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prometheus_client import Counter
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from . import auth, metrics
 from .bodies import Spool, discard_rest, receive
@@ -43,6 +40,7 @@ HEADERS = {
 
 _HEADERS = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in HEADERS.items()]
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, Runtime, auth.Principal], Awaitable[Response]]
 
 
@@ -71,9 +69,8 @@ class Operation:
     doc: Doc
     anonymous: str = ""
 
-    def route(self, runtime: Runtime) -> Route:
-        """The route that answers it: errors become problems, and every answer is counted and has the request's id."""
-        seconds = metrics.REQUEST_SECONDS.labels(self.path)
+    def endpoint(self, runtime: Runtime) -> Endpoint:
+        """What answers it: errors become problems, and every answer is counted and has the request's id."""
         access_log = runtime.settings.access_log
 
         async def endpoint(request: Request) -> Response:
@@ -82,15 +79,14 @@ class Operation:
             REQUEST_ID.set(request_id)
             response = await self._answer(request, runtime)
             _add_headers(response, request_id)
-            _requests(self.path, request.method, response.status_code).inc()
             took = time.perf_counter() - started
-            seconds.observe(took)
+            metrics.answered(self.path, request.method, response.status_code, took)
             if access_log:
                 fields = {"method": self.method, "route": self.path, "status": response.status_code, "seconds": took}
                 logger.info("answered", extra={"fields": fields})
             return response
 
-        return Route(self.path, endpoint, methods=[self.method])
+        return endpoint
 
     async def _answer(self, request: Request, runtime: Runtime) -> Response:
         try:
@@ -128,12 +124,6 @@ def _add_headers(response: Response, request_id: str) -> None:
     own = {name for name, _ in response.raw_headers}
     response.raw_headers += [header for header in _HEADERS if header[0] not in own]
     response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
-
-
-@functools.cache
-def _requests(route: str, method: str, status: int) -> Counter:
-    """The counter of such answers: finding it takes longer than counting."""
-    return metrics.REQUESTS.labels(route, method, status)
 
 
 def _request_id(request: Request) -> str:

@@ -73,6 +73,19 @@ def _scans(verdict: str) -> Counter:
     return SCANS.labels(verdict)
 
 
+@functools.cache
+def _answers(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """What counts such answers: finding it takes longer than counting."""
+    return REQUESTS.labels(route, method, status), REQUEST_SECONDS.labels(route)
+
+
+def answered(route: str, method: str, status: int, seconds: float) -> None:
+    """Count an answered request. Of a route that nobody has asked for there are no metrics: they cost every scrape."""
+    requests, durations = _answers(route, method, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
 def scanned(verdict: str, size: int, score: float | None) -> None:
     """Count a scan that was answered and stored."""
     _scans(verdict).inc()

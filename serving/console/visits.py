@@ -136,7 +136,6 @@ def view_route(runtime: Runtime, path: str, get: View | None = None, post: View 
 def plain_route(path: str, answer: Callable[[Request], Awaitable[Response]], methods: list[str]) -> Route:
     """A route of the console: errors become pages, and every answer gets the headers and is counted."""
     name = ROOT + path
-    seconds = metrics.REQUEST_SECONDS.labels(name)
 
     async def endpoint(request: Request) -> Response:
         started = time.perf_counter()
@@ -156,8 +155,7 @@ def plain_route(path: str, answer: Callable[[Request], Awaitable[Response]], met
             response = _error_page(request, 500, "a fault of the service; see its log", {})
         for header, value in rendering.HEADERS.items():
             response.headers.setdefault(header, value)
-        metrics.REQUESTS.labels(name, request.method, response.status_code).inc()
-        seconds.observe(time.perf_counter() - started)
+        metrics.answered(name, request.method, response.status_code, time.perf_counter() - started)
         return response
 
     return Route(path, endpoint, methods=methods)
