@@ -176,10 +176,10 @@ class Runtime:
                 scanned = await self.pool.scan(name, spool, self._story(story))
             except SCAN_ERRORS as error:
                 raise self._refused(error) from error
-            record = self._record(principal, name, spool, scanned, key)
+            record = self.record(principal, name, spool, scanned, key)
             known = await self._writer.store(record)
             await self._keep(spool, record)
-            return _answer(record, known)
+            return answer_of(record, known)
 
     async def scan_group(
         self, principal: auth.Principal, files: Sequence[File], done: Callable[[int, Answered], None]
@@ -200,7 +200,7 @@ class Runtime:
                 if isinstance(one, Exception):
                     done(number, self._refused(one))
                 else:
-                    records[number] = self._record(principal, *files[number], one)
+                    records[number] = self.record(principal, *files[number], one)
             stored = await self._writer.store_all(list(records.values())) if records else []
             for (number, record), known in zip(records.items(), stored, strict=True):
                 if isinstance(known, DatabaseUnavailable):
@@ -209,7 +209,7 @@ class Runtime:
                     raise known
                 else:
                     await self._keep(files[number][1], record)
-                    done(number, _answer(record, known))
+                    done(number, answer_of(record, known))
 
         refused: Problem | None = None
         with self._writer.expecting(len(files)):
@@ -235,9 +235,7 @@ class Runtime:
         metrics.SCAN_FAILURES.labels(type(error).__name__).inc()
         return _failed(error, self.settings)
 
-    def _record(
-        self, principal: auth.Principal, name: str, spool: Spool, scanned: Scanned, key: str = ""
-    ) -> ScanRecord:
+    def record(self, principal: auth.Principal, name: str, spool: Spool, scanned: Scanned, key: str = "") -> ScanRecord:
         """A scan as it is to be stored."""
         answer, trace, model = scanned
         file = answer["file"]
@@ -318,7 +316,7 @@ class Runtime:
             await asyncio.sleep(DATABASE_RETRY)
 
 
-def _answer(record: ScanRecord, known: Standing) -> dict[str, Any]:
+def answer_of(record: ScanRecord, known: Standing) -> dict[str, Any]:
     """What the API answers of a scan that was stored; counts it."""
     metrics.scanned(record.verdict, record.size, record.score)
     return {
