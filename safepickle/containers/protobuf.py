@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MOST_KEY, _MOST_VARINT = 5, 10
 """Bytes of a key and of a number."""
+_BLOCK = 512
+"""Bytes that are read at once: fields of a few bytes follow each other, those of many are stepped over."""
 _LARGEST_KEY = (1 << 32) - 1
 """Of larger ones some parsers see the lower bits alone."""
 _LONGEST_TEXT = 4096
@@ -43,31 +45,36 @@ def fields(source: Source, start: int, end: int) -> Iterator[tuple[int, int, int
     Damaged
         Where the bytes stop being a message; groups, which nobody writes any more, are none.
     """
-    position = start
+    position = first = start
+    block = b""
     while position < end:
-        head = source.read(position, min(_MOST_KEY + _MOST_VARINT, end - position))
-        key, at = head[0], 1
-        if key >= 0x80:
-            key, at = _varint(head, 0, _MOST_KEY, position)
+        at = position - first
+        if at + _MOST_KEY + _MOST_VARINT > len(block):
+            block, first, at = source.read(position, min(_BLOCK, end - position)), position, 0
+        key = block[at]
+        if key < 0x80:
+            at += 1
+        else:
+            key, at = _varint(block, at, _MOST_KEY, position)
         number, kind = key >> 3, key & 7
         if number == 0 or key > _LARGEST_KEY:
             raise Damaged(f"a field of the number {number} at byte {position}")
         if kind == _VARINT:
-            value, at = _varint(head, at, _MOST_VARINT, position)
+            value, at = _varint(block, at, _MOST_VARINT, position)
             yield number, value, -1
         elif kind == _BYTES:
-            length, at = _varint(head, at, _MOST_VARINT, position)
-            if length > end - position - at:
+            length, at = _varint(block, at, _MOST_VARINT, position)
+            if length > end - first - at:
                 raise Damaged(f"a field reaches over the end of its message at byte {position}")
-            yield number, position + at, position + at + length
+            yield number, first + at, first + at + length
             at += length
         elif kind in (_FIXED_64, _FIXED_32):
             at += 8 if kind == _FIXED_64 else 4
-            if at > end - position:
+            if first + at > end:
                 raise Damaged("a number reaches over the end of its message")
         else:
             raise Damaged(f"a field of no known kind at byte {position}")
-        position += at
+        position = first + at
 
 
 class Fields:
