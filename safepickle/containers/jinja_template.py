@@ -89,6 +89,17 @@ def _environment() -> Any:
     return Environment(extensions=known)
 
 
+@lru_cache(maxsize=1)
+def _private() -> frozenset[str]:
+    """Attributes in which the objects that Jinja hands to templates keep what is not meant for these."""
+    from jinja2 import runtime
+
+    kinds = [kind for kind in vars(runtime).values() if isinstance(kind, type)]
+    makers = [vars(kind)["__init__"] for kind in kinds if "__init__" in vars(kind)]
+    names = {name for maker in makers if hasattr(maker, "__code__") for name in maker.__code__.co_names}
+    return frozenset(name for name in names if name.startswith("_") and not name.startswith("__"))
+
+
 class JinjaTemplate(Program):
     """The expressions of one template that get at more than they are given.
 
@@ -106,7 +117,7 @@ class JinjaTemplate(Program):
         super().__init__()
         self.tells = False
         self.alone = True
-        self._evaluator = Evaluator(self._tell, self._enter)
+        self._evaluator = Evaluator(self._tell, self._enter, _private())
         self._macros: dict[str, Any] = {}
         self._passes = 0
         self._changed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import types
 
 from ..record import Record
 from .program import Unreadable
@@ -18,7 +19,7 @@ DEEPEST = 200
 """Levels of statements and expressions that are followed."""
 
 GIVEN, REACHED, TELLING = 0, 1, 2
-"""How far a value gets: no further than what the template is given; to what a computed name leads to, which is told
+"""How far a value gets: no further than what the template is given; to what a computed or a private name leads to, told
 once it is called; to what is behind a name that only Python's own machinery has, which is told."""
 
 _OWN = frozenset(("range", "dict", "super"))
@@ -31,6 +32,10 @@ _OPERATORS = {
 _METHODS = frozenset(("lower", "upper", "replace", "title", "capitalize"))
 _SAME = frozenset(("string", "safe", "escape", "e", "forceescape", "default", "d", "trim"))
 _SHORTEST_HIDDEN = 5
+_FRAMES = types.FrameType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.CodeType
+_INNER = frozenset(name for kind in _FRAMES for name in dir(kind) if name[0] != "_" and "_" in name)
+"""Attributes of what runs, such as ``gi_frame`` of a generator: they lead to everything, as hidden names do."""
+_OF_FRAMES = {"f_globals": "__globals__", "f_locals": "__globals__", "f_builtins": "__builtins__"}
 _BY_ATTRIBUTE = frozenset(
     ("map", "select", "reject", "selectattr", "rejectattr", "groupby", "sort", "unique", "sum", "min", "max", "join")
 )
@@ -122,7 +127,8 @@ def _method(owner: Value, name: str, *arguments: Value | None) -> Value:
 def _is_hidden(name: Any) -> bool:
     """Whether a name, or one in a path of names, is of Python's own machinery."""
     return isinstance(name, str) and any(
-        len(part) >= _SHORTEST_HIDDEN and part.startswith("__") and part.endswith("__") for part in name.split(".")
+        part in _INNER or (len(part) >= _SHORTEST_HIDDEN and part.startswith("__") and part.endswith("__"))
+        for part in name.split(".")
     )
 
 
@@ -141,6 +147,8 @@ class Evaluator:
     enter
         Called with the name of what is called and the values that it is given, by position and by name; returns what
         comes of it where it is a macro.
+    private
+        Attributes that objects of Jinja keep for themselves, such as the environment.
 
     Attributes
     ----------
@@ -148,8 +156,9 @@ class Evaluator:
         What variables were set to; ``name.attribute`` for those of a namespace.
     """
 
-    def __init__(self, tell: Callable[[Value], None], enter: Enter) -> None:
+    def __init__(self, tell: Callable[[Value], None], enter: Enter, private: frozenset[str]) -> None:
         self._tell = tell
+        self._private = private
         self._enter = enter
         self.names: dict[str, Value | None] = {}
 
@@ -251,10 +260,13 @@ class Evaluator:
     def _attribute(self, owner: Value | None, name: Value | None) -> Value | None:
         """What an object has by a name."""
         computed = name is None or name.kind != "literal"
-        hidden = name is not None and name.kind == "literal" and _is_hidden(name.parts[0])
-        if owner is None and not (computed or hidden):
+        known = name.parts[0] if name is not None and name.kind == "literal" else None
+        hidden = _is_hidden(known)
+        private = known in self._private
+        if owner is None and not (computed or hidden or private):
             return None
-        level = TELLING if hidden else REACHED if computed else GIVEN
+        level = TELLING if hidden else REACHED if computed or private else GIVEN
+        name = literal(_OF_FRAMES[known]) if hidden and known in _OF_FRAMES else name
         return call("builtins", "getattr", owner or _OBJECT, name, level=level)
 
     def _of_call(self, node: Any, depth: int) -> Value | None:

@@ -61,6 +61,7 @@ HARMLESS = {
     "merged": MERGED,
     "nothing": "{{ messages }}",
     "words": "{{ 'os.system(1)' }}",
+    "a key like a private one": "{{ messages[0]._id.strip() ~ messages[0]['_id'] }}{{ x.f_name.strip() }}",
 }
 
 POPEN = "{{ cycler.__init__.__globals__.os.popen('echo inert').read() }}"
@@ -93,6 +94,8 @@ TELLING = {
     "a mapped attribute": ("{{ ([x]|map(attribute='__globals__')|first).os.system('echo') }}", "os.system"),
     "a group": ("{% for g, l in [x]|groupby('__globals__') %}{{ g.os.system('echo') }}{% endfor %}", "system"),
     "before another template": ("{% include 'a' %}{{ x.__globals__.os.system('echo') }}", "os.system"),
+    "a frame": ("{{ ([1]|map('upper')).gi_frame.f_back.f_globals['os'].system('echo') }}", "os.system"),
+    "the builtins of a frame": ("{{ ([1]|map('upper')).gi_frame.f_builtins.eval('1') }}", "builtins.eval"),
     "a name of Python": ("{{ eval('1') }}", "builtins.eval"),
     "an item of builtins": ("{{ __builtins__['eval']('1') }}", "eval"),
     "an attribute of builtins": ("{{ __builtins__.__import__('os').system('echo') }}", "os.system"),
@@ -151,6 +154,8 @@ COMPUTED = {
     "one of a list": "{{ x[['__globals__', 'b'][a]].os.system('echo') }}",
     "one of a dict": "{{ x[{'a': '__globals__'}[a]].os.system('echo') }}",
     "one of a cycle": "{{ x[cycler('__globals__', 'b').next()].os.system('echo') }}",
+    "a private attribute": "{{ self._TemplateReference__context.environment.from_string('echo').render() }}",
+    "a private attribute of a macro": "{% macro m() %}{% endmacro %}{{ m._environment.from_string('echo') }}",
     "a product": "{{ x['_' * 2 ~ 'globals' ~ 2 * '_'].os.system('echo') }}",
     "a filled in number": "{{ x['__gl%dbals__' % 0].os.system('echo') }}",
     "a joined name": "{% set u = (lipsum|string|list).pop(18) %}{{ x[u * 2 ~ 'globals' ~ u * 2].os.system('echo') }}",
