@@ -66,6 +66,9 @@ def read(text: str, place: Place, survey: Survey, alone: bool) -> None:
         note("unsupported-format", place, 0, f"the template cannot be read: {error}")
     except RecursionError:
         note("budget:depth", place)
+    except ValueError as error:
+        # Of numbers with thousands of digits, which some versions of Python read and others refuse.
+        survey.fail("unsupported-format", place, 0, f"the template cannot be read: {error}")
     if not program.alone:
         note("unsupported-format", place, 0, "the template brings in another one, which is not in the file")
     if program.tells:

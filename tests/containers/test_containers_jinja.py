@@ -230,6 +230,13 @@ def test_what_is_no_template_of_jinja_or_too_long_or_not_alone_is_incomplete(tex
     assert scan(zip_of({"m": text.encode(), "b": PLAIN_4})).complete
 
 
+def test_a_number_that_only_some_versions_of_python_read_leaves_a_template_incomplete_wherever_it_is() -> None:
+    text = "{{ x.__init__.__globals__[" + "9" * 5000 + "] }}"
+    for data in (text, json.dumps({"chat_template": text, "model_type": "m"})):
+        contents = scan(data.encode())
+        assert (contents.complete, kinds(contents)) == (False, {"unsupported-format"})
+
+
 def test_without_the_parser_a_template_is_incomplete_and_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     contents = scan(CHATML.encode())
