@@ -9,7 +9,7 @@ from . import hdf5_file, known_format, raw_pickle, tar_archive, zip_archive
 from .contents import Buffer, Contents
 from .later import later
 from .source import Source
-from .survey import Survey
+from .survey import Survey, is_configuration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def wanted(head: Source) -> str:
 
 def _read_member(source: Source, place: Place, survey: Survey) -> None:
     """A member that no reader knows is data, unless it is text with the mark of a program in it."""
-    if any(source.find(mark, 0, min(source.size, _TEXT_BYTES)) >= 0 for mark in _TEXT_MARKS):
+    end = source.size if is_configuration(place) else min(source.size, _TEXT_BYTES)
+    if any(source.find(mark, 0, end) >= 0 for mark in _TEXT_MARKS):
         from . import text
 
         text.read_member(source, place, survey)

@@ -22,6 +22,7 @@ SHOWN_ODDITIES = 64
 """Oddities of one kind that are listed one by one; further ones are counted in the last."""
 
 _LISTED = 8
+_CONFIGURATIONS = (".yaml", ".yml", ".json")
 NAME_LENGTH = 256
 """Characters of a member's name that are kept."""
 
@@ -40,6 +41,11 @@ def place_text(place: Place) -> str:
 def listed(names: list[str]) -> str:
     """The first of some names, as a part of a sentence."""
     return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+
+
+def is_configuration(place: Place) -> bool:
+    """Whether a member's name promises a configuration, which is text of any length."""
+    return bool(place) and place[-1][1].endswith(_CONFIGURATIONS)
 
 
 class Spent(Exception):

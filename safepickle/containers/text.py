@@ -13,7 +13,7 @@ from .keras_config import KerasConfig
 from .pickle_walk import looks_like_pickle, surely_pickle
 from .skops_schema import SkopsSchema
 from .source import Source
-from .survey import NAME_LENGTH, member_name
+from .survey import NAME_LENGTH, is_configuration, member_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ _TEMPLATE, _TEMPLATE_END = (b"{%", b"{{"), (b"%}", b"}}")
 _ESCAPED = (b"\\u007b", b"\\u007B")
 """How JSON may write their first character, and their second one where the first is written so."""
 _HYDRA = b'"_target_"'
-_CONFIGURATIONS = (".yaml", ".yml", ".json")
 _OBJECTS: dict[bytes, type[json_program.JsonProgram]] = {
     b'"class_name"': KerasConfig, b'"__loader__"': SkopsSchema, _HYDRA: hydra_config.HydraConfig,
 }  # fmt: skip
@@ -187,17 +186,16 @@ def _read_programs(source: Source, place: Place, survey: Survey, read: Collectio
     Marks of what was `read` already say nothing.
     """
     note = survey.fail if source.alone else survey.odd
-    limit = source.size if is_json(source) else min(source.size, _MARKED_BYTES)
-    marked = any(source.find(mark, 0, limit) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
+    marked = any(source.find(mark, 0, source.size) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
-    if _HYDRA not in read and source.find(hydra_config.MARK, 0, limit) >= 0:
+    if _HYDRA not in read and source.find(hydra_config.MARK, 0, source.size) >= 0:
         if not hydra_config.read_yaml(source, place, survey):
-            named = place[-1][1].endswith(_CONFIGURATIONS) if place else False
-            note = survey.fail if source.alone or named or _is_configuration(source) else survey.odd
-            note("unsupported-format", (*place, ("text", "")), 0, "a configuration names Python callables")
+            promised = source.alone or is_configuration(place) or _is_configuration(source)
+            told = survey.fail if promised else survey.odd
+            told("unsupported-format", (*place, ("text", "")), 0, "a configuration names Python callables")
         found = found or "text"
     for mark, name, why in _PROGRAMS:
-        offset = -1 if mark in read else source.find(mark, 0, limit)
+        offset = -1 if mark in read else source.find(mark, 0, source.size)
         if offset >= 0:
             note("unsupported-format", (*place, (name or "text", "")), offset, why)
             return found or name or "text"

@@ -136,6 +136,13 @@ def test_a_target_is_read_however_yaml_writes_it(text: str) -> None:
         assert not called(trace_bytes(harmless))
 
 
+def test_a_target_behind_megabytes_of_comments_leaves_the_archive_incomplete() -> None:
+    comments = b"# comment\n" * (17 << 17)
+    for text, complete in ((b"_target_: os.system\n", False), (b"target: os.system\n", True)):
+        data = zip_of({"model_config.yaml": comments + text, "b": PLAIN_4}, zipfile.ZIP_DEFLATED)
+        assert scan(data).complete is complete
+
+
 def test_a_program_in_an_archive_that_speaks_of_targets_is_no_configuration() -> None:
     source = b"import hydra\ndef build(cfg):\n    return {'_target_': cfg.name}\n"
     assert scan(zip_of({"a.py": source, "b": PLAIN_4})).complete
