@@ -60,13 +60,25 @@ class HydraConfig(JsonProgram):
         self.opcodes += b"tR"
 
 
+def mentions(source: Source) -> int:
+    """How often a text has the mark as a word; within a longer one it is none."""
+    count = 0
+    at = source.find(MARK, 0, source.size)
+    while at >= 0:
+        behind = at + len(MARK)
+        around = source.read(at - 1, 1) if at else b"", source.read(behind, 1)
+        count += not any(byte.isalnum() or byte == b"_" for byte in around)
+        at = source.find(MARK, behind, source.size)
+    return count
+
+
 def read_yaml(source: Source, place: Place, survey: Survey) -> bool:
     """Tell what a text in YAML builds; False where not all objects in it were understood."""
     data = source.read(0, source.size)
     if source.partial or not fits(data) or data.count(b"\n") > _MOST_LINES:
         return False
     objects = _objects(data.decode("utf-8", "replace").removeprefix("\ufeff").splitlines())
-    if sum("_target_" in found for found in objects) < data.count(MARK):
+    if sum("_target_" in found for found in objects) < mentions(source):
         return False
     return add(HydraConfig, {"objects": objects}, place, survey)
 

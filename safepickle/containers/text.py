@@ -188,7 +188,7 @@ def _read_programs(source: Source, place: Place, survey: Survey, read: Collectio
     note = survey.fail if source.alone else survey.odd
     marked = any(source.find(mark, 0, source.size) >= 0 for mark in (*_TEMPLATE, *_ESCAPED))
     found = "jinja-template" if marked and _read_templates(source, place, survey) else ""
-    if _HYDRA not in read and source.find(hydra_config.MARK, 0, source.size) >= 0:
+    if _HYDRA not in read and hydra_config.mentions(source):
         if not hydra_config.read_yaml(source, place, survey):
             promised = source.alone or is_configuration(place) or _is_configuration(source)
             told = survey.fail if promised else survey.odd

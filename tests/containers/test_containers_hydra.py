@@ -146,6 +146,8 @@ def test_a_target_behind_megabytes_of_comments_leaves_the_archive_incomplete() -
 def test_a_program_in_an_archive_that_speaks_of_targets_is_no_configuration() -> None:
     source = b"import hydra\ndef build(cfg):\n    return {'_target_': cfg.name}\n"
     assert scan(zip_of({"a.py": source, "b": PLAIN_4})).complete
+    words = b"- name: loss\n  self: loss(a, my_target_size, n_target_)\n"
+    assert scan(zip_of({"a.yaml": words, "b": PLAIN_4})).complete
 
 
 def test_metadata_may_be_written_with_escapes() -> None:
