@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +139,10 @@ class Project:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def killed(self, *arguments: str, when: str, after: Callable[[], Any] = lambda: None) -> bool:
-        """Start a command and kill it and its children as soon as it has printed `when` and `after()` has returned.
+    def killed(self, *arguments: str, when: Sequence[str], after: Callable[[], Any] = lambda: None) -> str | None:
+        """Start a command and kill it and its children as soon as it has printed one of `when` and `after()` returned.
 
-        Returns whether it was killed; False when it ended, in order, without having printed that.
+        Returns what it had printed; None when it ended, in order, without having printed any of them.
         """
         with subprocess.Popen(
             [sys.executable, "-u", "-m", *arguments], cwd=self.root, env={**self.environment, "PYTHONUNBUFFERED": "1"},
@@ -152,12 +152,13 @@ class Project:
             said = []
             for line in process.stdout:
                 said.append(line)
-                if when in line:
+                met = next((step for step in when if step in line), None)
+                if met is not None:
                     after()
                     os.killpg(process.pid, signal.SIGKILL)
-                    return True
+                    return met
         assert process.returncode in (0, 4), "".join(said)[-4000:]
-        return False
+        return None
 
     def dies_before_step(self, step: int, *arguments: str) -> bool:
         """Run a module that is killed before its `step`-th change of the disk; return whether it came that far."""

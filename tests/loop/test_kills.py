@@ -76,9 +76,8 @@ def tell(text: str) -> None:
 
 
 def shaken(load: Load, chance: random.Random) -> Callable[[], None]:
-    """Kill one of the service's own processes, drawn at random, or wait a moment."""
-    kill = chance.choice([load.kill_worker, load.kill_scanners, load.kill_learner, lambda: time.sleep(0.5)])
-    return kill
+    """What kills some of the service's own processes, drawn at random."""
+    return chance.choice([load.kill_worker, load.kill_scanners, load.kill_learner])
 
 
 def label_assets(load: Load, served: Served) -> None:
@@ -112,16 +111,18 @@ def drift(load: Load, served: Served) -> None:
 
 
 def retrain(load: Load, project: Project, chance: random.Random) -> None:
-    """Kill the retraining in each of its steps; each time the old champion goes on serving."""
-    for step in STEPS:
-        kill = shaken(load, chance)
+    """Kill the retraining in each of its steps, then something of the service; the old champion goes on serving."""
+    left = list(STEPS)
+    while left:
         wait = chance.uniform(0.0, 1.0)
-        killed = project.killed(
-            "pipelines.retrain", when=step, after=lambda wait=wait, kill=kill: (kill(), time.sleep(wait))
-        )
+        step = project.killed("pipelines.retrain", when=left, after=lambda wait=wait: time.sleep(wait))
+        assert step is not None, f"retraining ended without {left}"
+        left.remove(step)
+        kill = shaken(load, chance)
+        kill()
         assert project.champion() == 1
         load.serves(1)
-        tell(f"retraining killed at {step!r} after {kill.__name__}" if killed else f"no step {step!r} was left to kill")
+        tell(f"retraining killed at {step!r}, then {kill.__name__}")
 
 
 def shadow(load: Load, project: Project, served: Served) -> None:

@@ -53,7 +53,7 @@ def test_a_label_becomes_the_verdict_of_a_new_version_while_processes_die_and_sc
         load.kill_learner()
         load.kill_scanners()
 
-        assert project.killed("pipelines.retrain", when="Running stage 'settle'", after=load.kill_worker)
+        assert project.killed("pipelines.retrain", when=["Running stage 'settle'"], after=load.kill_worker)
         assert project.champion() == 1
         load.go_on()
         said = project.run("pipelines.retrain", "--actor", "the loop's test")
