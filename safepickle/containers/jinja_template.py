@@ -179,11 +179,16 @@ class JinjaTemplate(Program):
             self._assign(node.target, self._evaluator.root(node.node, depth))
             self._alias(node.target, node.node)
         elif name == "For":
-            values = self._evaluator.root(node.iter, depth)
-            listed = values is not None and values.kind in ("tuple", "list")
-            for value in values.parts if listed and values is not None else (item(values, 0),):
-                self._assign(node.target, value)
+            self._rounds(node.target, self._evaluator.root(node.iter, depth))
+            if node.recursive:
+                self._rounds(node.target, self._evaluator.names.get("loop 0"))
         self._body(node, assigned, depth)
+
+    def _rounds(self, target: Any, values: Value | None) -> None:
+        """What a loop goes over."""
+        listed = values is not None and values.kind in ("tuple", "list")
+        for value in values.parts if listed and values is not None else (item(values, 0),):
+            self._assign(target, value)
 
     def _parameters(self, node: Any, depth: int) -> None:
         """What parameters are when they are not given."""
@@ -235,9 +240,9 @@ class JinjaTemplate(Program):
 
     def _enter(self, name: str, by_place: list[Value | None], by_name: dict[str, Value | None]) -> Value | None:
         """What a macro comes to; what it is called with is what its parameters stand for."""
-        if name == "caller":
+        if name in ("caller", "loop"):
             for index, value in enumerate(by_place):
-                self._remember(f"caller {index}", value)
+                self._remember(f"{name} {index}", value)
             return UNKNOWN_TEXT
         macro = self._macros.get(name)
         if macro is None:

@@ -51,6 +51,7 @@ MERGED = """
 {%- call(one) row(tools[0]) %}{{ one.name.strip() ~ item(one, key='type') ~ item(one, 'name', '; ', 'a') }}{% endcall %}
 {%- set names = {'user': 'U', 'assistant': 'A'} %}{{ names[messages[0].role].strip() ~ ('__start__' or x) }}
 {%- for name, value in [('a', 'b'), ('c', 'd')] %}{{ tools[name].strip() + value }}{% endfor %}
+{%- for tool in tools recursive %}{{ tool.name.strip() ~ loop(tool.parts) }}{% endfor %}
 {{- tools | map(attribute='name') | join(', ') | trim }}{{ cycler('odd', 'even').next() }}
 """
 HARMLESS = {
@@ -131,6 +132,8 @@ COMPUTED = {
     "a variable that is set again": "{% set k = '__globals__' %}{% set k = 'a' %}{{ x[k].os.system('echo') }}",
     "a branch": "{% set k = 'a' %}{% if a %}{% set k = '__globals__' %}{% endif %}{{ x[k].os.system('echo') }}",
     "any round of a loop": "{% for k in ['role', '__globals__'] %}{{ x[k].os.system('echo') }}{% endfor %}",
+    "a loop within itself": "{% for k in ['a'] recursive %}{{ x[k].os.system('echo') }}{{ loop(['__globals__']) }}"
+    "{% endfor %}",
     "any row of a loop": "{% for a, k in [(1, 'b'), (1, '__globals__')] %}{{ x[k].os.system('echo') }}{% endfor %}",
     "round by round": "{% set n = namespace(o=x) %}{% for k in ['a', '__init__', '__globals__'] %}"
     "{% set n.o = n.o|attr(k) %}{% endfor %}{{ n.o['os'].system('echo') }}",
