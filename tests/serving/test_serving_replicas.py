@@ -109,20 +109,25 @@ def test_a_learner_that_slept_past_its_lease_gives_way_to_the_other_service_s(
     replicas: tuple[Served, Served, Database],
 ) -> None:
     one, two, database = replicas
+    scans = sa.select(sa.func.count()).select_from(Scan)
+    learned = sa.select(sa.func.count()).select_from(ScanNovelty)
+
+    def learns(service: Served) -> None:
+        with service.client() as client:
+            assert client.post("/v1/scan", content=BENIGN).status_code == 200
+        wait_for(lambda: count(database, learned) == count(database, scans), 60, service.log)
+
+    learns(one)  # what has not begun yet has no lease of its own to sleep past
     wait_for(lambda: learners(one, two) == 1, 20, one.log)
     first, second = (one, two) if one.learners() else (two, one)
     sleeping = first.learners()[0]
     sleeping.suspend()
     try:
-        with second.client() as client:
-            assert client.post("/v1/scan", content=BENIGN).status_code == 200
-        scans = sa.select(sa.func.count()).select_from(Scan)
-        learned = sa.select(sa.func.count()).select_from(ScanNovelty)
-        wait_for(lambda: count(database, learned) == count(database, scans), 30, second.log)
+        learns(second)
     finally:
         sleeping.resume()
     wait_for(lambda: learners(one, two) == 1, 20, first.log)
-    assert count(database, learned) == count(database, sa.select(sa.func.count()).select_from(Scan))
+    assert count(database, learned) == count(database, scans)
 
 
 def test_a_service_that_is_told_to_end_answers_what_it_has_begun_and_stores_it(
