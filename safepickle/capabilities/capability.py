@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from ..record import Record
-from .sinks import DERIVED_EFFECTS, EFFECTS
-
-LOOKUP = "builtins.getattr"
-"""Where ways to an import end that import nothing, but find by its name what is imported already."""
 
 STATUSES = ("root", "analysed", "native", "dynamic", "unresolvable")
 """How a name is known.
@@ -68,18 +64,6 @@ class Reach(Record):
         from .table import follow
 
         return follow(self)
-
-    @property
-    def looks_up(self) -> bool:
-        """Whether it is no module that is imported at the end of the way: an attribute is looked up by its name."""
-        return self.kind == "import" and any(step.name == LOOKUP for step in self.witness[-1:])
-
-    @property
-    def effect(self) -> str:
-        """What it does, in words."""
-        if self.looks_up:
-            return "looks something up by its name"
-        return EFFECTS.get(self.kind) or DERIVED_EFFECTS[self.kind]
 
 
 class Capability(Record):

@@ -29,6 +29,9 @@ DERIVED_EFFECTS = {
 }
 """Kinds that have no root sinks of their own and are told only of what was analysed, in words."""
 
+LOOKUP = "builtins.getattr"
+"""Where ways to an import end that import nothing, but find by its name what is imported already."""
+
 _ROOTS = {
     "exec": """
         builtins.exec builtins.eval builtins.compile builtins.execfile builtins.breakpoint types.CodeType
@@ -189,3 +192,10 @@ def _direct(parts: list[str]) -> str:
     if module in ("__builtins__", "__builtin__"):
         return SINKS.get(f"builtins.{parts[-1]}", "")
     return ""
+
+
+def effect_of(kind: str, root: str) -> str:
+    """What a way of a kind does, in words; `root` is the last name on it, empty where there is none."""
+    if kind == "import" and root == LOOKUP:
+        return "looks something up by its name"
+    return EFFECTS.get(kind) or DERIVED_EFFECTS[kind]

@@ -6,7 +6,7 @@ from ..bytecode.folding import FOLDABLE
 from ..bytecode.names import is_stdlib
 from ..bytecode.trace import CHANGING, flattened
 from ..capabilities.layout import MAKE
-from ..capabilities.sinks import EFFECTS, MAKERS, sink_kind
+from ..capabilities.sinks import EFFECTS, LOOKUP, MAKERS, effect_of, sink_kind
 from ..features.knowledge import LOADING, Knowledge, is_function, loads_model
 from ..features.prevalence import CALL, called
 from .finding import Finding, place_text
@@ -133,19 +133,20 @@ class CallEvidence:
             or (kind in LOADING and loads_model(call))
         ):
             severity = "info"
-        elif reach.looks_up:
+        elif kind == "import" and root == LOOKUP:
             severity = _LESS[severity]
         if usual:
             severity = _LESS[severity]
         if usual > 2 and severity in ("low", "info"):
             return  # benign models do so every day
+        effect = effect_of(kind, root)
         way = " -> ".join([call.callee.name, *(step.name for step in witness)])
         why = (
             f"It hands on what it is given: {way}." if witness else f"{call.callee.name}, written in C, does so itself."
         )
         yield self._finding(
-            call, f"reach-{kind}", severity, f"{reach.effect}: {expression(call)}",
-            why + _usual(usual), reach.effect,
+            call, f"reach-{kind}", severity, f"{effect}: {expression(call)}",
+            why + _usual(usual), effect,
             tuple(f"{step.name} ({step.path}:{step.line})" if step.path else step.name for step in witness),
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..capabilities.layout import CALL
-from ..capabilities.sinks import EFFECTS
+from ..capabilities.sinks import EFFECTS, effect_of
 from .printable import printable
 
 TYPE_CHECKING = False
@@ -58,11 +58,13 @@ def _facts(capability: Capability) -> Iterator[str]:
 
 
 def _reach(capability: Capability, reach: Reach) -> Iterator[str]:
+    witness = reach.witness
+    effect = effect_of(reach.kind, witness[-1].name if witness else "")
     calls = f"{reach.depth} call{'s' * (reach.depth != 1)} deep" if reach.depth else "itself"
     flows = "with what it is passed" if reach.flows else "whatever it is passed"
     implicit = ", by methods that loading calls" if reach.implicit else ""
-    yield f"  {reach.effect} ({reach.kind}), {flows}, {calls}{implicit}"
-    for step in reach.witness:
+    yield f"  {effect} ({reach.kind}), {flows}, {calls}{implicit}"
+    for step in witness:
         yield f"    -> {_step(step)}"
 
 
